@@ -1,0 +1,54 @@
+#include "ptq/core/error.h"
+
+#include <functional>
+#include <new>
+#include <vector>
+
+namespace ptq {
+namespace {
+
+/// Calls `visit` for the error and everything nested in it, outermost first.
+void walk(const std::exception& error, const std::function<void(const std::exception&)>& visit) {
+  visit(error);
+  try {
+    std::rethrow_if_nested(error);
+  } catch (const std::exception& inner) {
+    walk(inner, visit);
+  } catch (...) {
+    // Not an exception of ours or the standard library's: nothing to tell.
+  }
+}
+
+}  // namespace
+
+std::string describe(const std::exception& error) {
+  std::vector<std::string> steps;
+  std::string message;
+  std::string hint;
+  walk(error, [&](const std::exception& one) {
+    if (dynamic_cast<const Context*>(&one)) {
+      steps.emplace_back(one.what());
+    } else {
+      message = one.what();
+      const auto* ours = dynamic_cast<const Error*>(&one);
+      hint = ours ? ours->hint() : "";
+    }
+  });
+  std::string text = "error: " + message;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step)
+    text += "\n  " + *step;
+  if (!hint.empty()) text += "\nhint: " + hint;
+  return text;
+}
+
+int exit_code_of(const std::exception& error) noexcept {
+  int code = 1;
+  walk(error, [&](const std::exception& one) {
+    if (dynamic_cast<const Context*>(&one)) return;
+    const auto* ours = dynamic_cast<const Error*>(&one);
+    code = ours ? ours->exit_code() : dynamic_cast<const std::bad_alloc*>(&one) ? 7 : 1;
+  });
+  return code;
+}
+
+}  // namespace ptq
