@@ -1,0 +1,25 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+
+#include "ptq/formats/format.h"
+#include "ptq/io/checkpoint.h"
+#include "ptq/model/causal_lm.h"
+
+namespace ptq {
+
+/// A model directory ready to run, full precision or quantized (ours or others' in a format we
+/// read).
+struct OpenedModel {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  std::unique_ptr<CausalLM> model;  ///< reads quantized linears through the format
+  std::string format;               ///< registry name of the format; empty: full precision
+  std::shared_ptr<const CheckpointFormat> layout;  ///< null: full precision
+  QuantPlan plan;                                  ///< empty: full precision
+};
+
+/// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError
+/// for a quantization_config of a format that is not known.
+OpenedModel open_directory(const std::filesystem::path& directory);
+
+}  // namespace ptq

@@ -1,0 +1,52 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "ptq/model/linear.h"
+
+namespace ptq {
+
+/// Linears of one block that read the same input tensor: one Gram matrix, one set of input scales.
+struct Stage {
+  std::string input;            ///< LinearSite::input of its linears
+  std::vector<Linear> linears;  ///< in the order of the checkpoint
+};
+
+/// What a block carries from stage to stage for a batch of sequences.
+struct BlockState {
+  at::Tensor hidden;   ///< float32 [batch, seq, hidden]: the residual stream
+  at::Tensor carried;  ///< float32 [batch, seq, n] or undefined: what the next stage reads if not
+                       ///< made from `hidden`
+};
+
+/// One resident transformer block: a chain of stages (q,k,v → o → gate,up → down).  The chain is
+/// the only definition of the block's function; quantizers run it stage by stage, `forward` at
+/// once, and autograd may record either. Const methods may be called from several threads.
+class Block {
+ public:
+  virtual ~Block() = default;
+
+  std::vector<Stage>& stages() & { return stages_; }
+  const std::vector<Stage>& stages() const& { return stages_; }
+
+  /// The input of stage `index`, float32 [batch, seq, in], from what ran before.
+  virtual at::Tensor stage_input(size_t index, const BlockState& state) const = 0;
+
+  /// Takes the outputs of stage `index`, one [batch, seq, out] a linear in `stages()` order, and
+  /// moves `state` on. The state after the last stage holds the block's output in `hidden`.
+  virtual void accept(size_t index, std::vector<at::Tensor> outputs, BlockState& state) const = 0;
+
+  /// float32 [batch, seq, hidden] -> the block's output, same shape.
+  at::Tensor forward(const at::Tensor& hidden) const;
+
+  /// Runs stage `index` on `state` through its linears.
+  void run_stage(size_t index, BlockState& state) const;
+
+ protected:
+  std::vector<Stage> stages_;
+};
+
+}  // namespace ptq

@@ -1,0 +1,19 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace ptq {
+
+/// One quantizable linear layer, identified without loading it.
+struct LinearSite {
+  std::string name;   ///< checkpoint prefix: "model.layers.3.self_attn.q_proj"
+  std::string input;  ///< the tensor it reads: "model.layers.3.self_attn.input"; sites with the
+                      ///< same input share statistics
+  int block = 0;      ///< transformer block, 0-based
+  int stage =
+      0;  ///< order inside the block: a stage's inputs depend only on sites of earlier stages
+  int64_t out_features = 0;
+  int64_t in_features = 0;
+};
+
+}  // namespace ptq

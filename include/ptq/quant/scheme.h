@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace ptq {
+
+/// How one linear layer is put on an integer grid.
+struct QuantScheme {
+  int bits = 4;              ///< 2 … 8
+  int64_t group_size = 128;  ///< input features that share one scale; -1: the whole row
+  bool symmetric = true;     ///< zero point fixed at 2^(bits-1)
+
+  /// Groups in a row of `in_features`, the last one possibly shorter.
+  int64_t groups(int64_t in_features) const;
+  /// Features of a full group: `group_size`, or `in_features` for -1.
+  int64_t group_length(int64_t in_features) const;
+  /// Bits per weight including a 16-bit scale a group and, if asymmetric, a `bits`-wide zero point.
+  double bits_per_weight(int64_t in_features) const;
+  /// "w4g64", "w3g128-asym", "w8-channel": short name for tables.
+  std::string name() const;
+  /// Throws ConfigError unless bits are 2 … 8 and group_size is -1 or positive.
+  void check() const;
+};
+bool operator==(const QuantScheme& a, const QuantScheme& b);
+inline bool operator!=(const QuantScheme& a, const QuantScheme& b) {
+  return !(a == b);
+}
+
+/// The decision for a model, by site name.  A site that is absent stays as it is.
+using QuantPlan = std::map<std::string, QuantScheme>;
+
+}  // namespace ptq

@@ -1,0 +1,44 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ptq/calib/statistic.h"
+#include "ptq/core/registry.h"
+#include "ptq/quant/quantized_tensor.h"
+
+namespace ptq {
+
+/// What a quantizer made of one linear, and what it had to do for it.
+struct QuantizedSite {
+  QuantizedTensor weight;
+  /// Σ over calibration tokens of ‖(Ŵ−W) x‖² divided by Σ ‖W x‖²; the same of the weights alone
+  /// without calibration.
+  double relative_error = 0;
+  Json details =
+      Json::object();  ///< what the method wants in the report: damping used, dead columns, …
+  std::vector<std::string> fallbacks;  ///< each: what was asked, what was done instead, and why
+};
+
+/// A method that puts a linear layer on an integer grid.
+class Quantizer {
+ public:
+  virtual ~Quantizer() = default;
+
+  /// The statistics `quantize` reads; empty: no calibration data is needed.
+  virtual StatRequest request() const { return {}; }
+
+  /// A warning when `tokens` calibration tokens are too few for an input of `in_features` (rank),
+  /// or nothing.
+  virtual std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const {
+    static_cast<void>(tokens), static_cast<void>(in_features);
+    return std::nullopt;
+  }
+
+  /// Quantizes one linear.  The group size divides in_features.  Throws NumericalError when no safe
+  /// fallback is left.
+  virtual QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const = 0;
+};
+const Registry<Quantizer>& quantizers();
+
+}  // namespace ptq
