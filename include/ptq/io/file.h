@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace ptq {
+
+/// The whole content of a regular file.  Throws ConfigError if it cannot be opened, FormatError if
+/// it is not a regular file or is larger than `limit_bytes`.
+std::string read_text_file(const std::filesystem::path& path,
+                           int64_t limit_bytes = int64_t{1} << 30);
+
+/// Replaces the file by `content` through a temporary file beside it, fsync and rename, so that
+/// `path` holds the old or the new content after a crash, never a part.  Throws ResourceError when
+/// the disk is full, ConfigError when the place is not writable.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// Throws ResourceError unless the file system of `path` (or of its nearest existing parent) has
+/// `bytes` free.
+void require_disk_space(const std::filesystem::path& path, int64_t bytes);
+
+}  // namespace ptq
