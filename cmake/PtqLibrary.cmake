@@ -1,5 +1,4 @@
 # ptq_library(<name> SOURCES … [LINKS …]): the static library ptq_<name>, alias ptq::<name>.
-# ptq_test(<name> SOURCES … [LINKS …] [LABELS …]): one test executable of a library.
 
 add_library(ptq_flags INTERFACE)
 target_compile_options(ptq_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
@@ -20,20 +19,4 @@ function(ptq_library name)
   target_link_libraries(ptq_${name} PUBLIC ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS}
     $<BUILD_INTERFACE:ptq_flags>)
   set_property(GLOBAL APPEND PROPERTY PTQ_LIBRARIES ptq_${name})
-endfunction()
-
-function(ptq_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINKS;LABELS" ${ARGN})
-  add_executable(${name}_test ${arg_SOURCES})
-  target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(${name}_test PRIVATE PTQ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name}_test PRIVATE ${arg_LINKS} ptq_flags GTest::gmock GTest::gtest_main)
-  # One ctest entry per test case, so that a skipped case shows as skipped.  A case whose name holds
-  # "Shared" reads ../shared/data and carries the label `shared`; "Slow" likewise.
-  gtest_discover_tests(${name}_test TEST_FILTER "-*Shared*:*Slow*" DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${arg_LABELS}")
-  gtest_discover_tests(${name}_test TEST_FILTER "*Shared*" TEST_SUFFIX "" DISCOVERY_TIMEOUT 60
-    TEST_LIST ${name}_shared_tests PROPERTIES LABELS "shared;${arg_LABELS}")
-  gtest_discover_tests(${name}_test TEST_FILTER "*Slow*-*Shared*" DISCOVERY_TIMEOUT 60
-    TEST_LIST ${name}_slow_tests PROPERTIES LABELS "slow;${arg_LABELS}")
 endfunction()
