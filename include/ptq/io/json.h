@@ -17,6 +17,6 @@ Json read_json_file(const std::filesystem::path& path, int64_t limit_bytes = int
 
 /// `text` in double quotes with control characters escaped, for messages that show what a file
 /// holds.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace ptq

@@ -1,0 +1,192 @@
+#include "ptq/io/checkpoint_writer.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include "atomic_file.h"
+#include "mapped_file.h"
+#include "model_directory.h"
+#include "posix.h"
+#include "ptq/io/json.h"
+#include "ptq/io/safetensors.h"
+
+namespace ptq {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path with_suffix(const fs::path& directory, const char* suffix) {
+  return directory.string() + suffix;
+}
+
+/// The path without a trailing separator, which would put siblings inside the directory.
+fs::path plain(const fs::path& path) {
+  const fs::path normal = path.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) throw_write_error("remove", path, error.value());
+}
+
+bool holds(const fs::path& outer, const fs::path& inner) {
+  const fs::path relative =
+      fs::weakly_canonical(inner).lexically_relative(fs::weakly_canonical(outer));
+  return !relative.empty() && *relative.begin() != "..";
+}
+}  // namespace
+
+/// An advisory lock on the partial directory, held as long as the descriptor is open.
+struct CheckpointWriter::Lock {
+  FileDescriptor directory;
+};
+
+CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(std::move(options)) {
+  if (options_.shards < 1) throw std::logic_error("a checkpoint has at least one shard");
+  options_.directory = plain(options_.directory);
+  if (options_.directory.empty()) throw ConfigError("the output directory has no name");
+  partial_ = with_suffix(options_.directory, ".ptq-partial");
+  try {
+    check_output();
+    open_partial();
+  } catch (const fs::filesystem_error& error) {
+    throw_write_error("use", options_.directory, error.code().value());
+  }
+}
+
+CheckpointWriter::~CheckpointWriter() = default;
+
+void CheckpointWriter::check_output() const {
+  const fs::path& output = options_.directory;
+  if (!options_.input.empty() && path_exists(options_.input) && holds(output, options_.input))
+    throw ConfigError("the output " + shown(output) + " is or holds the input " +
+                      shown(options_.input));
+  if (!fs::exists(fs::symlink_status(output))) return;
+  if (!fs::is_directory(output)) throw ConfigError("the output " + shown(output) + " is a file");
+  if (fs::is_empty(output)) return;
+  if (!options_.overwrite)
+    throw ConfigError("the output " + shown(output) + " exists",
+                      "--overwrite replaces it, or name another output");
+  // --overwrite removes the old directory: a slip of the hand must not cost a home directory.
+  if (!path_exists(output / kConfigFile) || fs::is_symlink(output))
+    throw ConfigError("the output " + shown(output) +
+                          " exists and is not a model directory, so it is not replaced",
+                      "name another output");
+}
+
+void CheckpointWriter::open_partial() {
+  const bool exists = path_exists(partial_);
+  if (exists && !options_.resume && !options_.overwrite)
+    throw ConfigError("an unfinished run is in " + shown(partial_),
+                      "--resume goes on with it, --overwrite starts afresh");
+  std::error_code error;
+  fs::create_directories(partial_, error);
+  if (error) throw_write_error("create", partial_, error.value());
+  lock_ = std::make_unique<Lock>();
+  lock_->directory = FileDescriptor(::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock_->directory.valid()) throw_write_error("open", partial_, errno);
+  // A file system without locks must not stop the run.
+  if (::flock(lock_->directory.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    throw ConfigError("another run is writing to " + shown(partial_));
+  if (exists && !options_.resume)
+    for (const auto& entry : fs::directory_iterator(partial_))
+      remove_tree(entry.path());
+  sync_directory(options_.directory.parent_path());
+}
+
+fs::path CheckpointWriter::shard_path(int index) const {
+  if (index < 0 || index >= options_.shards)
+    throw std::logic_error("shard " + std::to_string(index) + " of " +
+                           std::to_string(options_.shards));
+  char name[64];
+  std::snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", index + 1, options_.shards);
+  return partial_ / name;
+}
+
+bool CheckpointWriter::has_shard(int index) const {
+  const fs::path path = shard_path(index);
+  if (!path_exists(path)) return false;
+  try {
+    const SafetensorsFile readable(path);
+    return true;
+  } catch (const FormatError&) {
+    return false;  // a disk that lost data: the shard is written again
+  }
+}
+
+void CheckpointWriter::add_shard(int index, const std::map<std::string, at::Tensor>& tensors) {
+  write_safetensors(shard_path(index), tensors, {{"format", "pt"}});
+}
+
+Json CheckpointWriter::index_of_shards() const {
+  Json weight_map = Json::object();
+  uint64_t total_bytes = 0;
+  for (int i = 0; i < options_.shards; ++i) {
+    const SafetensorsFile shard(shard_path(i));
+    for (const auto& [name, entry] : shard.entries()) {
+      if (weight_map.contains(name))
+        throw std::logic_error("the tensor " + in_quotes(name) + " was written to two shards");
+      weight_map[name] = shard.path().filename().string();
+      total_bytes += entry.end - entry.begin;
+    }
+  }
+  return {{"metadata", {{"total_size", total_bytes}}}, {"weight_map", std::move(weight_map)}};
+}
+
+void CheckpointWriter::finish(const Json& config) {
+  for (int i = 0; i < options_.shards; ++i)
+    if (!has_shard(i)) throw std::logic_error("shard " + std::to_string(i) + " is missing");
+  if (!options_.input.empty()) copy_side_files(options_.input, partial_);
+  write_file_atomically(partial_ / kIndexFile, index_of_shards().dump(2) + "\n");
+  write_file_atomically(partial_ / kConfigFile, config.dump(2) + "\n");
+
+  const fs::path& output = options_.directory;
+  const fs::path old = with_suffix(output, ".ptq-old");
+  const bool replaces = path_exists(output);
+  if (replaces) {
+    check_output();  // it may have appeared since the start
+    remove_tree(old);
+    rename_durably(output, old);
+  }
+  try {
+    rename_durably(partial_, output);
+  } catch (...) {
+    if (replaces) ::rename(old.c_str(), output.c_str());
+    throw;
+  }
+  remove_tree(old);
+  // Only now: until the rename they are what a resumed run starts from.
+  for (const auto& entry : fs::directory_iterator(output))
+    if (entry.path().filename() == kProgressFile || entry.path().extension() == kStateExtension ||
+        entry.path().extension() == ".tmp")
+      remove_tree(entry.path());
+  lock_.reset();
+}
+
+void CheckpointWriter::discard() {
+  remove_tree(partial_);
+  lock_.reset();
+}
+
+void copy_side_files(const fs::path& from, const fs::path& to) {
+  for (const fs::path& path : side_files(from)) {
+    int64_t size = 0;
+    open_regular_file(path, size);
+    AtomicFile copy(to / path.filename());
+    if (size > 0) {
+      const MappedFile source(path);
+      copy.write(source.data(), source.size());
+    }
+    copy.commit();
+  }
+}
+
+}  // namespace ptq

@@ -1,0 +1,51 @@
+#include "ptq/io/file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include <unistd.h>
+
+#include "atomic_file.h"
+#include "posix.h"
+#include "ptq/core/error.h"
+#include "ptq/io/memory.h"
+
+namespace ptq {
+
+std::string read_text_file(const std::filesystem::path& path, int64_t limit_bytes) {
+  int64_t size = 0;
+  const FileDescriptor file = open_regular_file(path, size);
+  if (size > limit_bytes)
+    throw FormatError(shown(path) + " has " + std::to_string(size) + " bytes, more than the " +
+                      std::to_string(limit_bytes) + " allowed");
+  std::string content(static_cast<size_t>(size), '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t count = ::read(file.get(), content.data() + done, content.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0)
+      throw ConfigError("cannot read " + shown(path) + ": " +
+                        std::generic_category().message(errno));
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  content.resize(done);
+  return content;
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+void require_disk_space(const std::filesystem::path& path, int64_t bytes) {
+  const int64_t free_bytes = available_disk_bytes(path);
+  if (free_bytes < bytes)
+    throw ResourceError("writing to " + shown(path) + " needs " + std::to_string(bytes) +
+                            " bytes, but only " + std::to_string(free_bytes) + " are free",
+                        "free disk space or name another output place");
+}
+
+}  // namespace ptq
