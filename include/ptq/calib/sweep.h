@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+#include "ptq/calib/statistic.h"
+#include "ptq/model/causal_lm.h"
+
+namespace ptq {
+
+/// Loads, visits and frees every block in order.  The only loop over blocks from first to last.
+void forward_sweep(const CausalLM& model,
+                   const std::function<void(Block& block, int64_t index)>& visit);
+
+/// How a sweep walks over the calibration sequences.
+struct SweepSettings {
+  int64_t batch_tokens =
+      2048;  ///< tokens that go through a block at a time (at least one whole sequence)
+  int64_t activation_bytes =
+      -1;  ///< limit for what is kept between stages; above it stages are replayed; -1: none
+  std::function<void()> poll;  ///< called between batches; may throw to stop the run
+};
+
+/// The residual stream in front of block 0: int64 [sequences, seq] -> float32 [sequences, seq,
+/// hidden].
+at::Tensor embed_sequences(const CausalLM& model, const at::Tensor& tokens,
+                           const SweepSettings& settings);
+
+/// Runs one block over all calibration sequences, stage by stage, so that every linear is
+/// multiplied with every token once, with the weight it has when its stage is advanced.  What a
+/// stage hands to the next is kept for all sequences; if that would exceed `activation_bytes`, the
+/// block's earlier stages are replayed from its input instead (same results).
+class StageRunner {
+ public:
+  /// `states`: float32 [sequences, seq, hidden], the block's input; overwritten by its output when
+  /// the last stage advanced.
+  StageRunner(const Block& block, at::Tensor& states, const SweepSettings& settings);
+
+  /// Feeds the input of the next stage to `stats`, all sequences, and finishes them.
+  void collect(SiteStats& stats);
+
+  /// Moves all sequences through the next stage with the weights its linears have now.
+  void advance();
+
+  /// True if stages are replayed rather than kept.
+  bool replays() const { return replays_; }
+
+  /// The most bytes that `block` keeps between stages for so many tokens: float32 of the widest
+  /// carried tensor.
+  static int64_t kept_bytes(const Block& block, int64_t tokens);
+
+ private:
+  void for_each_batch(
+      const std::function<void(BlockState& state, int64_t first, int64_t count)>& body) const;
+
+  const Block& block_;
+  at::Tensor& states_;
+  const SweepSettings& settings_;
+  at::Tensor carried_;
+  size_t stage_ = 0;
+  bool replays_ = false;
+};
+
+/// Moves all sequences through the whole block.
+void advance_block(const Block& block, at::Tensor& states, const SweepSettings& settings);
+
+}  // namespace ptq

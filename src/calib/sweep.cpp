@@ -1,0 +1,106 @@
+#include "ptq/calib/sweep.h"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
+namespace ptq {
+namespace {
+
+/// Sequences that go through a block together.
+int64_t batch_sequences(const at::Tensor& states, const SweepSettings& settings) {
+  return std::max<int64_t>(1, settings.batch_tokens / states.size(1));
+}
+
+}  // namespace
+
+void forward_sweep(const CausalLM& model,
+                   const std::function<void(Block& block, int64_t index)>& visit) {
+  for (int64_t index = 0; index < model.config().blocks; ++index) {
+    const std::unique_ptr<Block> block = model.load_block(index);
+    visit(*block, index);
+  }
+}
+
+at::Tensor embed_sequences(const CausalLM& model, const at::Tensor& tokens,
+                           const SweepSettings& settings) {
+  at::NoGradGuard no_grad;
+  at::Tensor states =
+      at::empty({tokens.size(0), tokens.size(1), model.config().hidden}, at::kFloat);
+  const int64_t step = batch_sequences(states, settings);
+  for (int64_t first = 0; first < tokens.size(0); first += step) {
+    const int64_t count = std::min(step, tokens.size(0) - first);
+    states.narrow(0, first, count).copy_(model.embed(tokens.narrow(0, first, count)));
+  }
+  return states;
+}
+
+StageRunner::StageRunner(const Block& block, at::Tensor& states, const SweepSettings& settings)
+    : block_(block), states_(states), settings_(settings) {
+  const int64_t tokens = states.size(0) * states.size(1);
+  replays_ =
+      settings.activation_bytes >= 0 && kept_bytes(block, tokens) > settings.activation_bytes;
+}
+
+int64_t StageRunner::kept_bytes(const Block& block, int64_t tokens) {
+  int64_t widest = 0;
+  for (const Stage& stage : block.stages())
+    widest = std::max(widest, stage.linears.front().site().in_features);
+  return tokens * widest * 4;
+}
+
+void StageRunner::for_each_batch(
+    const std::function<void(BlockState& state, int64_t first, int64_t count)>& body) const {
+  at::NoGradGuard no_grad;
+  const int64_t step = batch_sequences(states_, settings_);
+  for (int64_t first = 0; first < states_.size(0); first += step) {
+    if (settings_.poll) settings_.poll();
+    const int64_t count = std::min(step, states_.size(0) - first);
+    BlockState state{states_.narrow(0, first, count), {}};
+    if (replays_) {
+      state.hidden = state.hidden.clone();  // a block may update the stream in place
+      for (size_t earlier = 0; earlier < stage_; ++earlier)
+        block_.run_stage(earlier, state);
+    } else if (carried_.defined()) {
+      state.carried = carried_.narrow(0, first, count);
+    }
+    body(state, first, count);
+  }
+}
+
+void StageRunner::collect(SiteStats& stats) {
+  for_each_batch(
+      [&](BlockState& state, int64_t, int64_t) { stats.add(block_.stage_input(stage_, state)); });
+  stats.finish();
+}
+
+void StageRunner::advance() {
+  const bool last = stage_ + 1 == block_.stages().size();
+  if (!replays_ || last) {
+    at::Tensor next;
+    for_each_batch([&](BlockState& state, int64_t first, int64_t count) {
+      block_.run_stage(stage_, state);
+      at::Tensor slot = states_.narrow(0, first, count);
+      if (!slot.is_same(state.hidden) && slot.data_ptr() != state.hidden.data_ptr())
+        slot.copy_(state.hidden);
+      if (last || !state.carried.defined()) return;
+      if (!next.defined())
+        next = at::empty({states_.size(0), states_.size(1), state.carried.size(-1)}, at::kFloat);
+      next.narrow(0, first, count).copy_(state.carried);
+    });
+    carried_ = next;
+  }
+  ++stage_;
+}
+
+void advance_block(const Block& block, at::Tensor& states, const SweepSettings& settings) {
+  at::NoGradGuard no_grad;
+  const int64_t step = batch_sequences(states, settings);
+  for (int64_t first = 0; first < states.size(0); first += step) {
+    if (settings.poll) settings.poll();
+    at::Tensor slot = states.narrow(0, first, std::min(step, states.size(0) - first));
+    slot.copy_(block.forward(slot));
+  }
+}
+
+}  // namespace ptq
