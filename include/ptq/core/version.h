@@ -1,0 +1,8 @@
+#pragma once
+
+namespace ptq {
+
+/// The tool's version, "major.minor.patch".
+const char* version();
+
+}  // namespace ptq
