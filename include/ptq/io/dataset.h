@@ -15,7 +15,7 @@ class Tokenizer;
 
 /// Which calibration windows a run asks for.
 struct CalibrationRequest {
-  /// .txt: one text, tokenized at once.  .jsonl: objects with a string `text`, each document
+  /// .txt, .raw: one text, tokenized at once.  .jsonl: objects with a string `text`, each document
   /// tokenized on its own with the special tokens.  .json: rows of token ids.
   std::vector<std::filesystem::path> files;
   int64_t samples = 128;               ///< windows

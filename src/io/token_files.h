@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ptq/io/tokenizer.h"
+
+namespace ptq {
+
+/// Rows of token ids from a JSON file [[id, …], …], of any lengths.  Throws FormatError naming the
+/// row and position of what is not an id in [0, vocab_size), and for an empty file or row.
+std::vector<std::vector<int64_t>> read_token_rows(const std::filesystem::path& path,
+                                                  int64_t vocab_size);
+
+/// The token ids of a text file, tokenized at once with special tokens.  Throws FormatError if it
+/// is empty, not UTF-8, or gives an id outside [0, vocab_size).
+std::vector<int64_t> read_text_tokens(const std::filesystem::path& path, const Tokenizer& tokenizer,
+                                      int64_t vocab_size);
+
+/// All tokens of a calibration file in order, by its extension: .txt and .raw, .jsonl, .json.
+std::vector<int64_t> read_tokens(const std::filesystem::path& path, const Tokenizer& tokenizer,
+                                 int64_t vocab_size);
+
+/// The byte where `text` stops being UTF-8 (RFC 3629), or npos.
+size_t find_invalid_utf8(std::string_view text);
+
+}  // namespace ptq
