@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <typeindex>
 #include <utility>
 
@@ -66,8 +67,19 @@ class SiteStats {
     return static_cast<const S&>(*found->second);
   }
 
+  /// What a plug-in derives from these statistics for every site that shares them, such as a
+  /// factorization: the result of `make()`, made by the first call with this `key` and kept as long
+  /// as the statistics.  Not thread-safe.
+  template <class T, class Make>
+  const T& derived(const std::string& key, Make&& make) const {
+    std::shared_ptr<void>& kept = derived_[{typeid(T), key}];
+    if (!kept) kept = std::make_shared<T>(std::forward<Make>(make)());
+    return *static_cast<const T*>(kept.get());
+  }
+
  private:
   std::map<std::type_index, std::shared_ptr<InputStatistic>> stats_;
+  mutable std::map<std::pair<std::type_index, std::string>, std::shared_ptr<void>> derived_;
 };
 
 /// What a plug-in sees of one site.
