@@ -1,0 +1,43 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "ptq/io/dataset.h"
+#include "ptq/pipeline/plan.h"
+
+namespace ptq {
+
+/// Everything `ptq quantize` is told.
+struct QuantizeJob {
+  std::filesystem::path model, out;
+  std::string method = "gptq";
+  std::string format = "compressed-tensors";
+  PlanRequest plan;
+  Json plugin_options = Json::object();  ///< by plug-in name: {"gptq": {"damping": 0.01}}
+  CalibrationRequest calibration;
+  int64_t memory_limit_bytes = -1;  ///< of the process; -1: the machine's memory
+  int max_fallbacks = 0;            ///< more end the run with NumericalError
+  bool verify = true;               ///< read every quantized tensor back and compare
+  bool resume = false, overwrite = false;
+  int threads = 1;
+  std::string command;  ///< as typed, for the manifest
+
+  /// The settings that decide the output's bytes.
+  Json to_json() const;
+};
+
+/// Where a run tells how far it is; calls come from the run's own thread.
+class ProgressListener {
+ public:
+  virtual ~ProgressListener() = default;
+  virtual void begin(const std::string& what, int64_t steps) = 0;
+  /// `done` of `steps`; `line` describes the step just done.
+  virtual void step(int64_t done, const std::string& line) = 0;
+  virtual void note(const std::string& line) = 0;     ///< information
+  virtual void warning(const std::string& line) = 0;  ///< the result may be worse than asked
+  /// Called often; may throw InterruptedError.
+  virtual void poll() {}
+};
+
+}  // namespace ptq

@@ -1,0 +1,72 @@
+#include <ATen/ATen.h>
+
+#include "session.h"
+
+namespace ptq::detail {
+namespace {
+
+/// Quantizes one linear, puts the rounded weight in its place and files what came out.
+void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
+                     BlockResult& result) {
+  const LinearSite& site = linear.site();
+  const auto planned = session.plan.plan.find(site.name);
+  if (planned == session.plan.plan.end()) return;
+  session.listener.poll();
+  double seconds = 0;
+  QuantizedSite quantized;
+  {
+    const Stopwatch watch(seconds);
+    quantized = with_context("quantizing " + site.name, [&] {
+      return session.quantizer->quantize({site, linear.weight(), stats, session.dtype_of(site)},
+                                         planned->second);
+    });
+    linear.set_weight(quantized.weight.dequantize());
+  }
+  session.seconds.quantize += seconds;
+  for (const std::string& fallback : quantized.fallbacks)
+    session.listener.warning(site.name + ": " + fallback);
+  {
+    const Stopwatch watch(session.seconds.write);
+    result.tensors.merge(session.format->pack(site, quantized.weight, session.dtype_of(site)));
+  }
+  SiteReport report{site.name,         site.block,          site.out_features,
+                    site.in_features,  planned->second,     quantized.relative_error,
+                    quantized.details, quantized.fallbacks, seconds};
+  result.reports.push_back(std::move(report));
+  result.quantized.emplace(site.name, std::move(quantized.weight));
+}
+
+bool any_planned(const Session& session, const Stage& stage) {
+  for (const Linear& linear : stage.linears)
+    if (session.plan.plan.count(linear.site().name)) return true;
+  return false;
+}
+
+}  // namespace
+
+BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Tensor& states) {
+  at::NoGradGuard no_grad;
+  BlockResult result;
+  const StatRequest request = session.quantizer->request();
+  std::optional<StageRunner> runner;
+  if (states.defined()) runner.emplace(block, states, session.sweep);
+  for (Stage& stage : block.stages()) {
+    SiteStats stats;
+    if (runner && any_planned(session, stage)) {
+      const Stopwatch watch(session.seconds.statistics);
+      stats = SiteStats(request, stage.linears.front().site().in_features);
+      runner->collect(stats);
+    }
+    for (Linear& linear : stage.linears)
+      quantize_linear(session, linear, stats, result);
+    if (runner) {
+      const Stopwatch watch(session.seconds.forward);
+      runner->advance();
+    }
+  }
+  for (const std::string& name : session.copied_tensors(session.input.model->block_prefix(index)))
+    result.tensors.emplace(name, session.input.checkpoint->tensor(name));
+  return result;
+}
+
+}  // namespace ptq::detail

@@ -1,0 +1,29 @@
+#include "ptq/pipeline/job.h"
+
+namespace ptq {
+
+Json QuantizeJob::to_json() const {
+  Json files = Json::array();
+  for (const auto& file : calibration.files)
+    files.push_back(file.filename().string());
+  return {{"method", method},
+          {"format", format},
+          {"bits", plan.scheme.bits},
+          {"group_size", plan.scheme.group_size},
+          {"symmetric", plan.scheme.symmetric},
+          {"skip", plan.skip},
+          {"override", plan.overrides},
+          {"on_odd_shape", plan.odd_shape},
+          {"options", plugin_options},
+          {"calibration", files},
+          {"samples", calibration.samples},
+          {"seqlen", calibration.seqlen},
+          {"windows", calibration.windows},
+          {"seed", calibration.seed},
+          // The order of a sum, and with it the last bit of a code, may depend on both.
+          {"threads", threads},
+          {"memory_limit_bytes", memory_limit_bytes},
+          {"max_fallbacks", max_fallbacks}};
+}
+
+}  // namespace ptq

@@ -1,0 +1,87 @@
+#include "run_state.h"
+
+#include <stdexcept>
+
+#include "ptq/io/file.h"
+#include "ptq/io/json.h"
+
+namespace ptq::detail {
+namespace {
+
+/// The paths at which two JSON values differ, "settings.plan.bits" style.
+void differences(const Json& a, const Json& b, const std::string& path,
+                 std::vector<std::string>& out) {
+  if (a == b) return;
+  if (!a.is_object() || !b.is_object()) {
+    out.push_back(path + " (was " + b.dump() + ", is " + a.dump() + ")");
+    return;
+  }
+  for (const auto& item : a.items())
+    differences(item.value(), b.value(item.key(), Json()),
+                path + (path.empty() ? "" : ".") + item.key(), out);
+  for (const auto& item : b.items())
+    if (!a.contains(item.key()))
+      out.push_back(path + "." + item.key() + " (was " + item.value().dump() + ")");
+}
+
+}  // namespace
+
+RunState::RunState(std::filesystem::path partial_directory, Json identity)
+    : file_(std::move(partial_directory) / "progress.json"), identity_(std::move(identity)) {}
+
+void RunState::resume() {
+  if (!std::filesystem::exists(file_)) return;
+  const Json state = read_json_file(file_);
+  if (!state.is_object() || !state.contains("identity") || !state.contains("blocks") ||
+      !state.at("blocks").is_array())
+    throw FormatError(file_.string() + " is not the progress of a run",
+                      "--overwrite starts afresh");
+  std::vector<std::string> changed;
+  differences(identity_, state.at("identity"), "", changed);
+  if (!changed.empty()) {
+    std::string list;
+    for (const std::string& one : changed)
+      list += "\n  " + one;
+    throw ConfigError(
+        "the unfinished run in " + file_.parent_path().string() + " is another one:" + list,
+        "--overwrite starts afresh");
+  }
+  for (const Json& block : state.at("blocks")) {
+    std::vector<SiteReport> reports;
+    for (const Json& site : block)
+      reports.push_back(SiteReport::from_json(site));
+    blocks_.push_back(std::move(reports));
+  }
+}
+
+void RunState::keep(int64_t count) {
+  blocks_.resize(static_cast<size_t>(count));
+}
+
+bool RunState::finished(int64_t index) const {
+  return index < static_cast<int64_t>(blocks_.size());
+}
+
+const std::vector<SiteReport>& RunState::reports(int64_t index) const {
+  return blocks_.at(static_cast<size_t>(index));
+}
+
+void RunState::record(int64_t index, const std::vector<SiteReport>& reports) {
+  if (index != static_cast<int64_t>(blocks_.size()))
+    throw std::logic_error("blocks are recorded in order");
+  blocks_.push_back(reports);
+  save();
+}
+
+void RunState::save() const {
+  Json blocks = Json::array();
+  for (const auto& reports : blocks_) {
+    Json sites = Json::array();
+    for (const SiteReport& site : reports)
+      sites.push_back(site.to_json());
+    blocks.push_back(std::move(sites));
+  }
+  write_file_atomically(file_, Json{{"identity", identity_}, {"blocks", blocks}}.dump() + "\n");
+}
+
+}  // namespace ptq::detail

@@ -1,0 +1,172 @@
+#include "session.h"
+
+#include <algorithm>
+#include <set>
+
+#include <ATen/ATen.h>
+
+#include "ptq/core/version.h"
+#include "ptq/io/memory.h"
+#include "ptq/io/tokenizer.h"
+#include "ptq/report/table.h"
+
+namespace ptq::detail {
+namespace {
+
+/// What the process holds before any model data: LibTorch and its libraries.
+constexpr int64_t kBaseBytes = int64_t{220} << 20;
+
+/// The options for the plug-in `name`; a name that this run does not use is an error.
+Json options_of(const QuantizeJob& job, const std::string& name) {
+  for (const auto& item : job.plugin_options.items())
+    if (item.key() != job.method && item.key() != job.format)
+      throw ConfigError("--set " + item.key() + ".…: this run uses no plug-in of that name",
+                        "it uses " + job.method + " and " + job.format + "; see ptq list");
+  return job.plugin_options.value(name, Json::object());
+}
+
+/// The whole input file's tensor bytes.
+int64_t total_bytes(const Checkpoint& checkpoint) {
+  int64_t bytes = 0;
+  for (const std::string& name : checkpoint.names()) {
+    const TensorEntry& entry = checkpoint.entry(name);
+    bytes += static_cast<int64_t>(entry.end - entry.begin);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
+    : job(the_job), listener(the_listener), input(open_directory(the_job.model)) {
+  if (!input.format.empty())
+    throw UnsupportedError(job.model.string() + " is already quantized (" + input.format + ")",
+                           "start from the full-precision checkpoint");
+  quantizer = quantizers().make(job.method, options_of(job, job.method));
+  format = formats().make(job.format, options_of(job, job.format));
+  sites = input.model->sites();
+  for (const LinearSite& site : sites) {
+    site_of[site.name] = &site;
+    // A missing or misshapen weight is found now, not after an hour of blocks.
+    const TensorEntry& entry = input.checkpoint->entry(site.name + ".weight");
+    if (entry.shape != std::vector<int64_t>{site.out_features, site.in_features})
+      throw FormatError(site.name + ".weight has another shape than config.json gives: " +
+                        std::to_string(site.out_features) + " x " +
+                        std::to_string(site.in_features));
+  }
+  plan = resolve_plan(job.plan, sites, *format);
+  warnings = plan.warnings;
+  context = {plan.plan, sites, dtype_of(sites.front()), version(), {{"name", job.method}}};
+  if (const auto reason = format->unsupported(context))
+    throw UnsupportedError("format " + job.format + ": " + *reason);
+  input_bytes = total_bytes(*input.checkpoint);
+  if (!quantizer->request().empty()) load_calibration_data();
+  estimate();
+}
+
+at::ScalarType Session::dtype_of(const LinearSite& site) const {
+  return input.checkpoint->entry(site.name + ".weight").dtype;
+}
+
+void Session::load_calibration_data() {
+  const Stopwatch watch(seconds.data);
+  if (job.calibration.files.empty())
+    throw ConfigError("method " + job.method + " needs calibration data",
+                      "name a text with --calibration FILE");
+  const auto tokenizer = Tokenizer::open(job.model);
+  auto [ids, report] = load_calibration(job.calibration, *tokenizer, input.model->config().vocab);
+  const int64_t positions = input.model->config().max_positions;
+  if (positions > 0 && ids.size(1) > positions)
+    throw ConfigError("--seqlen " + std::to_string(ids.size(1)) + " is longer than the model's " +
+                      std::to_string(positions) + " positions");
+  tokens = ids;
+  calibration = report.to_json();
+  if (report.windows_used < report.windows_requested)
+    warnings.push_back("calibration: " + std::to_string(report.windows_requested) +
+                       " windows asked, the data has " + std::to_string(report.windows_used));
+  std::set<int64_t> widths;
+  for (const LinearSite& site : sites)
+    if (plan.plan.count(site.name)) widths.insert(site.in_features);
+  for (const int64_t width : widths)
+    if (const auto warning = quantizer->data_warning(tokens.numel(), width))
+      warnings.push_back(*warning);
+}
+
+int64_t Session::packed_bytes(const LinearSite& site, const QuantScheme& scheme) {
+  const std::string key = std::to_string(site.out_features) + "x" +
+                          std::to_string(site.in_features) + ":" + scheme.name();
+  if (const auto found = packed_bytes_.find(key); found != packed_bytes_.end())
+    return found->second;
+  QuantizedTensor blank;
+  const int64_t groups = scheme.groups(site.in_features);
+  blank.q = at::zeros({site.out_features, site.in_features}, at::kByte);
+  blank.scale = at::ones({site.out_features, groups});
+  blank.zero = at::full({site.out_features, groups}, 1 << (scheme.bits - 1), at::kByte);
+  blank.group_of = contiguous_groups(scheme, site.in_features);
+  blank.scheme = scheme;
+  int64_t bytes = 0;
+  for (const auto& entry : format->pack(site, blank, dtype_of(site)))
+    bytes += static_cast<int64_t>(entry.second.nbytes());
+  return packed_bytes_[key] = bytes;
+}
+
+void Session::estimate() {
+  output_bytes = input_bytes;
+  int64_t largest_block = 0;
+  int64_t widest = 0;
+  std::map<int, int64_t> block_bytes;
+  for (const LinearSite& site : sites) {
+    largest_block = std::max(largest_block,
+                             block_bytes[site.block] += site.out_features * site.in_features * 4);
+    widest = std::max(widest, site.in_features);
+    if (const auto planned = plan.plan.find(site.name); planned != plan.plan.end()) {
+      const TensorEntry& entry = input.checkpoint->entry(site.name + ".weight");
+      output_bytes +=
+          packed_bytes(site, planned->second) - static_cast<int64_t>(entry.end - entry.begin);
+    }
+  }
+  const int64_t limit =
+      job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();
+  // The block in float32 and once more as stored pages and codes; the widest Gram matrix with its
+  // factors.
+  int64_t fixed = kBaseBytes + 2 * largest_block;
+  int64_t kept = 0;
+  if (calibrated()) {
+    const int64_t count = tokens.numel();
+    fixed += count * input.model->config().hidden * 4 + 4 * widest * widest * 4;
+    kept = count * widest * 4;
+    sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
+    replays = kept > sweep.activation_bytes;
+  }
+  memory_bytes = fixed + (replays ? 0 : kept);
+  sweep.poll = [this] { listener.poll(); };
+  if (memory_bytes > limit)
+    throw ResourceError(
+        "the run needs about " + human_bytes(memory_bytes) + ", the limit is " + human_bytes(limit),
+        "use fewer --samples, a shorter --seqlen, or raise --memory-limit");
+}
+
+std::vector<std::string> Session::copied_tensors(const std::string& prefix) const {
+  std::vector<std::string> copied;
+  for (const std::string& name : input.checkpoint->names()) {
+    if (name.rfind(prefix, 0) != 0) continue;
+    const size_t dot = name.rfind(".weight");
+    const bool replaced =
+        dot != std::string::npos && dot + 7 == name.size() && plan.plan.count(name.substr(0, dot));
+    if (!replaced) copied.push_back(name);
+  }
+  return copied;
+}
+
+std::vector<std::string> Session::tensors_outside_blocks() const {
+  std::set<std::string> inside;
+  for (int64_t index = 0; index < input.model->config().blocks; ++index)
+    for (const std::string& name : input.checkpoint->names())
+      if (name.rfind(input.model->block_prefix(index), 0) == 0) inside.insert(name);
+  std::vector<std::string> outside;
+  for (const std::string& name : input.checkpoint->names())
+    if (!inside.count(name)) outside.push_back(name);
+  return outside;
+}
+
+}  // namespace ptq::detail

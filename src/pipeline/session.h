@@ -1,0 +1,79 @@
+#pragma once
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "ptq/calib/sweep.h"
+#include "ptq/formats/open.h"
+#include "ptq/pipeline/quantize.h"
+#include "ptq/quantizers/quantizer.h"
+
+namespace ptq::detail {
+
+/// Adds the seconds of its lifetime to `sum`.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum), start_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() { sum_ += seconds(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  double& sum_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+/// Everything a quantize run needs that is known before the first block: opened, checked, resolved.
+struct Session {
+  const QuantizeJob& job;
+  ProgressListener& listener;
+  OpenedModel input;
+  std::vector<LinearSite> sites;
+  std::map<std::string, const LinearSite*> site_of;
+  std::unique_ptr<Quantizer> quantizer;
+  std::unique_ptr<CheckpointFormat> format;
+  ResolvedPlan plan;
+  FormatContext context;
+  at::Tensor tokens;  ///< int64 [sequences, seq]; undefined without calibration
+  Json calibration;   ///< CalibrationReport, or null
+  int64_t input_bytes = 0, output_bytes = 0, memory_bytes = 0;
+  SweepSettings sweep;
+  bool replays = false;
+  std::vector<std::string> warnings;
+  PhaseSeconds seconds;
+
+  /// Opens, resolves and checks all that can be known without work; throws before anything is
+  /// written.
+  Session(const QuantizeJob& job, ProgressListener& listener);
+
+  bool calibrated() const { return tokens.defined(); }
+  at::ScalarType dtype_of(const LinearSite& site) const;
+  /// Bytes of `site` on disk in the output, made by packing zeros.
+  int64_t packed_bytes(const LinearSite& site, const QuantScheme& scheme);
+  /// Names of the input's tensors under `prefix` that are copied unchanged.
+  std::vector<std::string> copied_tensors(const std::string& prefix) const;
+  /// Names of the tensors outside all blocks, a tied head left out.
+  std::vector<std::string> tensors_outside_blocks() const;
+
+ private:
+  void load_calibration_data();
+  void estimate();
+  std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme
+};
+
+/// What quantizing one block gave.
+struct BlockResult {
+  std::map<std::string, at::Tensor> tensors;         ///< the block's shard
+  std::map<std::string, QuantizedTensor> quantized;  ///< by site, to verify the shard with
+  std::vector<SiteReport> reports;
+};
+
+/// Quantizes `block` stage by stage and moves `states` (float32 [sequences, seq, hidden]; undefined
+/// without calibration) through it.
+BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Tensor& states);
+
+}  // namespace ptq::detail
