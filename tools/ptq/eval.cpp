@@ -1,0 +1,145 @@
+#include <memory>
+
+#include "command.h"
+#include "progress.h"
+#include "ptq/eval/evaluate.h"
+#include "ptq/eval/gates.h"
+#include "ptq/eval/windows.h"
+#include "ptq/formats/open.h"
+#include "ptq/io/dataset.h"
+#include "ptq/io/memory.h"
+#include "ptq/io/tokenizer.h"
+#include "ptq/report/table.h"
+
+namespace ptq::cli {
+namespace {
+
+struct EvalArgs {
+  std::string model, reference, text, tokens, baseline, write_baseline;
+  PerplexityRequest request;
+  std::optional<double> max_perplexity, max_kl;
+  double tolerance = 0.01;
+};
+
+WindowPlan plan_windows(const EvalArgs& args, const CausalLM& model) {
+  if (args.text.empty() == args.tokens.empty())
+    throw ConfigError("eval needs a text or token ids, one of them",
+                      "--text FILE or --tokens FILE.json");
+  const int64_t vocab = model.config().vocab;
+  if (!args.tokens.empty())
+    return windows_of_rows(load_token_rows(args.tokens, vocab), args.request.windows);
+  const auto tokenizer = Tokenizer::open(args.model);
+  return make_windows(load_tokens_text(args.text, *tokenizer, vocab), args.request,
+                      tokenizer->bos());
+}
+
+std::string perplexity_line(const std::string& name, const PerplexityResult& result) {
+  return name + ": perplexity " + fixed(result.perplexity, 4) + " +/- " +
+         fixed(result.standard_error, 4) + " (" + result.protocol + " protocol, " +
+         std::to_string(result.windows) + " windows of " + std::to_string(result.seqlen) +
+         (result.protocol == "sliding" ? ", stride " + std::to_string(result.stride) : "") + ", " +
+         std::to_string(result.scored_tokens) + " tokens scored)\n";
+}
+
+std::string text_of(const EvalArgs& args, const EvalResult& result) {
+  std::string text = perplexity_line(args.model, result.model);
+  if (result.reference) text += perplexity_line(args.reference, *result.reference);
+  if (result.kl) {
+    text += "KL to the reference: " + fixed(result.kl->mean_nats, 5) + " +/- " +
+            fixed(result.kl->standard_error, 5) + " nats per token, same top token " +
+            fixed(100 * result.kl->top1_agreement, 2) + " %\n";
+    Table table({"percent of tokens", "KL below, nats"});
+    for (const auto& [percent, nats] : result.kl->quantiles)
+      table.add({fixed(percent, 1), fixed(nats, 5)});
+    text += table.text();
+  }
+  const double rate = static_cast<double>(result.tokens) / result.seconds;
+  return text + fixed(result.seconds, 1) + " s, " + fixed(rate, 0) + " tokens/s, peak memory " +
+         human_bytes(peak_rss_bytes()) + "\n";
+}
+
+void run_eval(const EvalArgs& args, CommonArgs& common) {
+  apply_common(common);
+  const OpenedModel opened = open_directory(args.model);
+  OpenedModel reference;
+  if (!args.reference.empty()) reference = open_directory(args.reference);
+  GateRequest gates{args.max_perplexity, args.max_kl, std::nullopt, args.tolerance};
+  if (!args.baseline.empty()) gates.baseline = read_baseline(args.baseline);
+  if (args.max_kl && !reference.model) throw ConfigError("--max-kl needs a --reference");
+  const WindowPlan plan = plan_windows(args, *opened.model);
+  ConsoleProgress progress;
+  progress.begin("evaluating", 1);
+  EvalSettings settings;
+  settings.progress = [&](const EvalProgress& at) {
+    poll_interrupts();
+    progress.draw(at.fraction, at.step);
+  };
+  const EvalResult result = evaluate(*opened.model, reference.model.get(), plan, settings);
+  const auto outcomes = check_gates(result, gates);
+  progress.note("evaluated " + std::to_string(result.tokens) + " tokens");
+  Json json = result.to_json();
+  json["peak_rss_bytes"] = peak_rss_bytes();
+  json["gates"] = Json::array();
+  std::string text = text_of(args, result);
+  for (const GateOutcome& outcome : outcomes) {
+    json["gates"].push_back(outcome.to_json());
+    text += outcome.text + "\n";
+  }
+  if (!args.write_baseline.empty()) write_baseline(args.write_baseline, result);
+  print(common.json ? json.dump(2) + "\n" : text);
+  require_passed(outcomes);
+}
+
+void declare_gates(CLI::App& command, EvalArgs& args) {
+  command
+      .add_option("--max-perplexity", args.max_perplexity, "Fail (exit 6) above this perplexity")
+      ->type_name("X");
+  command.add_option("--max-kl", args.max_kl, "Fail (exit 6) above this mean KL in nats per token")
+      ->type_name("X");
+  command
+      .add_option("--baseline", args.baseline, "Fail (exit 6) if worse than this earlier result")
+      ->type_name("FILE");
+  command
+      .add_option("--tolerance", args.tolerance,
+                  "Share of the baseline's perplexity that may be lost")
+      ->type_name("R")
+      ->capture_default_str();
+  command.add_option("--write-baseline", args.write_baseline, "Store the result as a baseline")
+      ->type_name("FILE");
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, CommonArgs& common) {
+  auto args = std::make_shared<EvalArgs>();
+  CLI::App* command = app.add_subcommand(
+      "eval", "Perplexity of a checkpoint, and its KL divergence from a reference");
+  command->add_option("model", args->model, "Hugging Face directory, full precision or quantized")
+      ->required()
+      ->type_name("MODEL");
+  command->add_option("--text", args->text, "Text to evaluate on, UTF-8")->type_name("FILE");
+  command->add_option("--tokens", args->tokens, "Rows of token ids instead, [[id, ...], ...]")
+      ->type_name("FILE");
+  command
+      ->add_option("--protocol", args->request.protocol,
+                   "How the text is cut: gptq, llama.cpp or sliding")
+      ->check(CLI::IsMember({"gptq", "llama.cpp", "sliding"}))
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--seqlen", args->request.seqlen, "Tokens a window")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--stride", args->request.stride, "Step of the sliding protocol")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--windows", args->request.windows, "The first so many windows; -1: all")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--reference", args->reference, "Compare with this directory token by token")
+      ->type_name("DIR");
+  declare_gates(*command, *args);
+  add_common(*command, common);
+  command->callback([args, &common] { run_eval(*args, common); });
+}
+
+}  // namespace ptq::cli

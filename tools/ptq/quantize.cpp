@@ -1,0 +1,149 @@
+#include "ptq/pipeline/quantize.h"
+
+#include <memory>
+
+#include "command.h"
+#include "progress.h"
+
+namespace ptq::cli {
+namespace {
+
+struct QuantizeArgs {
+  QuantizeJob job;
+  std::string model, out, memory_limit, overlap_with;
+  std::vector<std::string> calibration, settings;
+  bool asymmetric = false, no_verify = false, dry_run = false;
+};
+
+void declare_scheme(CLI::App& command, QuantizeArgs& args) {
+  PlanRequest& plan = args.job.plan;
+  command.add_option("--method", args.job.method, "How to quantize; see ptq list")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command.add_option("--format", args.job.format, "Layout of the output; see ptq list")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command.add_option("--bits", plan.scheme.bits, "Bits a weight, 2 to 8")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--group-size", plan.scheme.group_size,
+                  "Inputs that share a scale; -1: a whole row")
+      ->type_name("N")
+      ->capture_default_str();
+  auto* symmetric = command.add_flag("--symmetric", "Fixed zero point (the default)");
+  command.add_flag("--asymmetric", args.asymmetric, "A zero point for every group")
+      ->excludes(symmetric);
+  command.add_option("--skip", plan.skip, "Leave linears whose name matches as they are")
+      ->type_name("REGEX")
+      ->allow_extra_args(false);
+  command
+      .add_option("--override", plan.overrides,
+                  "Another scheme for some linears: 'REGEX:bits=8,group_size=32'")
+      ->type_name("RULE")
+      ->allow_extra_args(false);
+  command
+      .add_option("--on-odd-shape", plan.odd_shape,
+                  "When a group does not divide: error, smaller, channel or skip")
+      ->type_name("POLICY")
+      ->capture_default_str();
+  command
+      .add_option("--set", args.settings,
+                  "Option of a method or format: NAME.key=value; see ptq list")
+      ->type_name("SETTING")
+      ->allow_extra_args(false);
+}
+
+void declare_data(CLI::App& command, QuantizeArgs& args) {
+  CalibrationRequest& calibration = args.job.calibration;
+  command
+      .add_option("--calibration", args.calibration,
+                  "Calibration data: .txt, .jsonl with \"text\", or .json token ids")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  command.add_option("--samples", calibration.samples, "Calibration windows")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--seqlen", calibration.seqlen, "Tokens a window")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--windows", calibration.windows, "Which windows: spread, first or random")
+      ->check(CLI::IsMember({"spread", "first", "random"}))
+      ->type_name("WHICH")
+      ->capture_default_str();
+  command.add_option("--seed", calibration.seed, "Seed of everything random")
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--overlap-with", args.overlap_with,
+                  "Report how much of this evaluation text the calibration holds")
+      ->type_name("FILE");
+}
+
+void declare_run(CLI::App& command, QuantizeArgs& args) {
+  command
+      .add_option("--memory-limit", args.memory_limit,
+                  "Stay below this much memory, for example 4G")
+      ->type_name("SIZE");
+  command
+      .add_option("--max-fallbacks", args.job.max_fallbacks,
+                  "Fail (exit 5) above so many fallbacks")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_flag("--no-verify", args.no_verify, "Do not read back and compare what was written");
+  command.add_flag("--resume", args.job.resume, "Go on with an interrupted run");
+  command.add_flag("--overwrite", args.job.overwrite, "Replace an existing output");
+  command.add_flag("--dry-run", args.dry_run,
+                   "Print the plan, sizes, memory and time; write nothing");
+}
+
+void run_quantize(QuantizeArgs& args, CommonArgs& common) {
+  apply_common(common);
+  QuantizeJob& job = args.job;
+  job.model = args.model;
+  job.out = args.out;
+  job.plan.scheme.symmetric = !args.asymmetric;
+  job.plugin_options = parse_settings(args.settings);
+  job.calibration.files.assign(args.calibration.begin(), args.calibration.end());
+  job.calibration.overlap_with = args.overlap_with;
+  if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);
+  job.verify = !args.no_verify;
+  job.threads = common.threads;
+  job.command = common.command_line;
+  if (args.out.empty() && !args.dry_run)
+    throw ConfigError("--out is required", "name the output directory, or --dry-run");
+  ConsoleProgress progress;
+  if (args.dry_run) {
+    const QuantizePlan plan = plan_quantize(job, progress);
+    for (const std::string& warning : plan.warnings)
+      progress.warning(warning);
+    print(common.json ? plan.to_json().dump(2) + "\n" : plan.text());
+    return;
+  }
+  const QuantizeReport report = quantize_checkpoint(job, progress);
+  Json json = report.to_json();
+  json["timing"] = report.timing_json();
+  json["output"] = args.out;
+  print(common.json ? json.dump(2) + "\n" : report.text() + "written to " + args.out + "\n");
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, CommonArgs& common) {
+  auto args = std::make_shared<QuantizeArgs>();
+  CLI::App* command = app.add_subcommand("quantize", "Quantize a checkpoint");
+  command->add_option("model", args->model, "Hugging Face directory")
+      ->required()
+      ->type_name("MODEL");
+  command->add_option("-o,--out", args->out, "Output directory; must not exist")->type_name("DIR");
+  declare_scheme(*command, *args);
+  declare_data(*command, *args);
+  declare_run(*command, *args);
+  add_common(*command, common);
+  command->callback([args, &common] { run_quantize(*args, common); });
+}
+
+}  // namespace ptq::cli
