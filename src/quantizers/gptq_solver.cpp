@@ -1,0 +1,93 @@
+#include "gptq_solver.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "gptq_kernel.h"
+#include "ptq/core/cpu.h"
+
+namespace ptq::quantizer {
+namespace {
+
+/// Columns that are solved together, and the group that starts with them.
+struct Step {
+  int64_t first, count;
+  int64_t opens_group = -1;  ///< refitted before this step
+  int64_t group_length = 0;
+};
+
+/// Blocks of at most 128 columns; with refitting, none crosses a group's border.
+std::vector<Step> plan_steps(int64_t in, int64_t group_length, bool refit) {
+  std::vector<Step> steps;
+  const int64_t span = refit ? group_length : in;
+  for (int64_t start = 0; start < in; start += span) {
+    const int64_t stop = std::min(start + span, in);
+    for (int64_t first = start; first < stop; first += kernels::ColumnBlock::kMost) {
+      Step step{first, std::min(kernels::ColumnBlock::kMost, stop - first)};
+      if (refit && first == start) {
+        step.opens_group = start / group_length;
+        step.group_length = stop - start;
+      }
+      steps.push_back(step);
+    }
+  }
+  return steps;
+}
+
+/// What the columns before `first` feed forward into the columns first … first+count−1.
+at::Tensor fed_forward(const at::Tensor& miss, const at::Tensor& feedback, int64_t first,
+                       int64_t count) {
+  return at::mm(miss.narrow(1, 0, first), feedback.narrow(0, 0, first).narrow(1, first, count));
+}
+
+}  // namespace
+
+Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, SolverGrids& grids,
+                       const QuantScheme& scheme) {
+  const int64_t out = weight.size(0), in = weight.size(1);
+  if (!weight.is_contiguous() || !factor.feedback.is_contiguous())
+    throw std::logic_error("solve_columns: weight and feedback must be contiguous");
+  const at::Tensor group_of =
+      grids.group_of.index_select(0, factor.order).contiguous();  // in solving order
+  const at::Tensor miss = at::empty({out, in}, at::kFloat);
+  const at::Tensor error = at::zeros({out}, at::kDouble);
+  Solution solution{at::empty({out, in}, at::kByte), 0};
+  for (const Step& step : plan_steps(in, scheme.group_length(in), static_cast<bool>(grids.refit))) {
+    if (step.opens_group >= 0) {
+      at::Tensor current = weight.narrow(1, step.first, step.group_length);
+      if (step.first > 0)
+        current = current + fed_forward(miss, factor.feedback, step.first, step.group_length);
+      grids.refit(current, step.opens_group);
+    }
+    const at::Tensor update =
+        step.first > 0 ? fed_forward(miss, factor.feedback, step.first, step.count) : at::Tensor();
+    const kernels::ColumnBlock block{weight.data_ptr<float>(),
+                                     update.defined() ? update.data_ptr<float>() : nullptr,
+                                     factor.feedback.data_ptr<float>() + step.first * (in + 1),
+                                     in,
+                                     step.first,
+                                     step.count,
+                                     factor.order.data_ptr<int64_t>() + step.first,
+                                     group_of.data_ptr<int32_t>() + step.first,
+                                     factor.pivots.data_ptr<float>() + step.first,
+                                     factor.added.data_ptr<float>() + step.first,
+                                     grids.scale.data_ptr<float>(),
+                                     grids.zero.data_ptr<uint8_t>(),
+                                     grids.scale.size(1),
+                                     static_cast<float>((1 << scheme.bits) - 1),
+                                     solution.q.data_ptr<uint8_t>(),
+                                     miss.data_ptr<float>(),
+                                     error.data_ptr<double>()};
+    at::parallel_for(0, out, 16, [&](int64_t begin, int64_t end) {
+      run_on_cpu<kernels::RoundColumns>(block, begin, end);
+    });
+  }
+  solution.error = std::max(0.0, error.sum().item<double>());
+  return solution;
+}
+
+}  // namespace ptq::quantizer

@@ -1,0 +1,132 @@
+#include "hessian_factor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <sstream>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+namespace ptq::quantizer {
+namespace {
+
+std::string number(double value) {
+  std::ostringstream text;
+  text.precision(3);
+  text << value;
+  return text.str();
+}
+
+/// The matrix with rows and columns reordered.
+at::Tensor reordered(const at::Tensor& matrix, const at::Tensor& order) {
+  const int64_t n = matrix.size(0);
+  const at::Tensor source = matrix.contiguous();
+  at::Tensor result = at::empty({n, n}, at::kFloat);
+  const float* from = source.data_ptr<float>();
+  const int64_t* index = order.data_ptr<int64_t>();
+  float* to = result.data_ptr<float>();
+  at::parallel_for(0, n, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* row = from + index[i] * n;
+      for (int64_t j = 0; j < n; ++j)
+        to[i * n + j] = row[index[j]];
+    }
+  });
+  return result;
+}
+
+/// R (not yet with a unit diagonal) of `matrix` = R Rᵀ, the matrix given in reverse solving order;
+/// nothing if the matrix is not positive definite in this precision.
+std::optional<at::Tensor> reverse_cholesky(const at::Tensor& matrix) {
+  const auto [upper, info] = at::linalg_cholesky_ex(matrix, /*upper=*/true);
+  if (info.item<int>() != 0) return std::nullopt;
+  // Row-major L of the reversed matrix, read backwards, is R of the matrix itself.
+  at::Tensor factor = upper.t().contiguous();
+  const auto reverse = [](auto* data, int64_t count) { std::reverse(data, data + count); };
+  if (factor.scalar_type() == at::kDouble)
+    reverse(factor.data_ptr<double>(), factor.numel());
+  else
+    reverse(factor.data_ptr<float>(), factor.numel());
+  const double smallest = factor.diagonal().min().item<double>();
+  if (!(smallest > 0) || !std::isfinite(factor.sum().item<double>())) return std::nullopt;
+  return factor;
+}
+
+/// Factors the Gram matrix, given in reverse solving order, with `added` on its diagonal; false if
+/// that is not positive definite.
+bool factor_once(const at::Tensor& reversed_gram, const at::Tensor& added, at::ScalarType type,
+                 HessianFactor& result) {
+  at::Tensor matrix = reversed_gram.to(type, /*non_blocking=*/false, /*copy=*/true);
+  matrix.diagonal().add_(added.flip(0));
+  const std::optional<at::Tensor> factor = reverse_cholesky(matrix);
+  if (!factor) return false;
+  const at::Tensor diagonal = factor->diagonal().clone();
+  result.feedback = factor->div_(diagonal).to(at::kFloat);
+  result.pivots = diagonal.square().to(at::kFloat);
+  result.float64 = type == at::kDouble;
+  return result.pivots.min().item<float>() > 0 &&
+         std::isfinite(result.feedback.sum().item<double>());
+}
+
+double damping_unit(const at::Tensor& diagonal, DampingScale scale) {
+  if (scale == DampingScale::kMean) return diagonal.mean().item<double>();
+  const at::Tensor alive = diagonal.masked_select(diagonal.gt(0));
+  return alive.numel() == 0 ? 0 : alive.median().item<double>();
+}
+
+}  // namespace
+
+std::string HessianSettings::key() const {
+  return std::string("hessian ") + (order == ColumnOrder::kNone ? "none" : "activation") +
+         (damping_scale == DampingScale::kMean ? " mean " : " median ") + std::to_string(damping);
+}
+
+HessianFactor factor_hessian(const Gram& gram, const HessianSettings& settings) {
+  const int64_t n = gram.sum().size(0);
+  const at::Tensor diagonal = gram.sum().diagonal().to(at::kDouble);
+  HessianFactor result;
+  result.order = settings.order == ColumnOrder::kNone
+                     ? at::arange(n, at::kLong)
+                     : std::get<1>(diagonal.sort(/*stable=*/true, 0, /*descending=*/true));
+  result.order = result.order.contiguous();
+  result.diagonal = diagonal.to(at::kFloat);
+  if (!std::isfinite(gram.sum().sum().item<double>()) || diagonal.min().item<double>() < 0) {
+    result.fallbacks.push_back(
+        "rounded to nearest instead of GPTQ: the Gram matrix holds NaN, infinity or a negative "
+        "diagonal");
+    return result;
+  }
+  result.dead = diagonal.eq(0).sum().item<int64_t>();
+  if (result.dead == n) {
+    result.fallbacks.push_back(
+        "rounded to nearest instead of GPTQ: all calibration inputs are zero");
+    return result;
+  }
+  const at::Tensor reversed = reordered(gram.sum(), result.order.flip(0).contiguous());
+  const double unit = damping_unit(diagonal, settings.damping_scale);
+  const double most = std::max(diagonal.max().item<double>(), unit * settings.damping);
+  const at::Tensor dead = result.diagonal.index_select(0, result.order).eq(0);
+  for (double damping = settings.damping * unit;;) {
+    // A dead column is coupled with no other: any positive value makes it round to nearest.
+    result.added =
+        at::full({n}, damping, at::kFloat).masked_fill(dead, damping > 0 ? damping : unit);
+    if (factor_once(reversed, result.added, at::kFloat, result) ||
+        factor_once(reversed, result.added, at::kDouble, result)) {
+      result.diagonal.add_(damping);
+      result.damping = damping;
+      return result;
+    }
+    const double next = damping > 0 ? damping * 10 : unit * 1e-6;
+    if (next > most) break;
+    result.fallbacks.push_back("damping raised from " + number(damping / unit) + " to " +
+                               number(next / unit) + ": the Hessian is not positive definite");
+    damping = next;
+  }
+  result.feedback = at::Tensor();
+  result.fallbacks.push_back(
+      "rounded to nearest instead of GPTQ: the Hessian is not positive definite at any damping");
+  return result;
+}
+
+}  // namespace ptq::quantizer

@@ -1,0 +1,124 @@
+#include "contract/quantizer_contract.h"
+
+#include <cmath>
+#include <exception>
+
+#include <ATen/ATen.h>
+
+#include "ptq/core/error.h"
+#include "quantizers/site_fixture.h"
+
+namespace ptq {
+namespace {
+
+class Contract {
+ public:
+  Contract(const Quantizer& quantizer, const QuantScheme& scheme)
+      : quantizer_(quantizer), scheme_(scheme) {}
+
+  std::vector<std::string> check() {
+    at::manual_seed(20);
+    const at::Tensor weight = at::randn({24, kIn}), inputs = correlated_inputs(4, 64, kIn);
+    is_valid_and_repeatable(weight, inputs);
+    is_no_worse_than_rounding(weight, inputs);
+    keeps_what_lies_on_the_grid(inputs);
+    bears_a_dead_channel(weight, inputs.clone());
+    return broken_;
+  }
+
+ private:
+  static constexpr int64_t kIn = 96;
+
+  void expect(bool holds, const std::string& promise) {
+    if (!holds) broken_.push_back(scheme_.name() + ": " + promise);
+  }
+
+  QuantizedSite run(const at::Tensor& weight, const at::Tensor& inputs) {
+    const TestSite site(weight, inputs, quantizer_);
+    return quantizer_.quantize(site.view(), scheme_);
+  }
+
+  void is_valid_and_repeatable(const at::Tensor& weight, const at::Tensor& inputs) {
+    const at::Tensor before = weight.clone();
+    const QuantizedSite first = run(weight, inputs), second = run(weight, inputs);
+    try {
+      first.weight.check();
+    } catch (const std::exception& error) {
+      expect(false, std::string("check() passes: ") + error.what());
+    }
+    expect(at::equal(first.weight.q, second.weight.q) &&
+               at::equal(first.weight.scale, second.weight.scale) &&
+               at::equal(first.weight.zero, second.weight.zero),
+           "the same inputs give the same bytes");
+    expect(at::equal(before, weight), "the weight it is given is left alone");
+    expect(first.weight.scheme == scheme_, "the scheme is the one asked for");
+    expect(std::isfinite(first.relative_error) && first.relative_error >= 0,
+           "the error is a number");
+    for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+      const TestSite site(weight, inputs, quantizer_);
+      const at::Tensor scale = quantizer_.quantize(site.view(dtype), scheme_).weight.scale;
+      expect(at::equal(scale, storable_scale(scale, dtype)), "scales are what files hold");
+    }
+  }
+
+  void is_no_worse_than_rounding(const at::Tensor& weight, const at::Tensor& inputs) {
+    const auto rtn = quantizers().make("rtn");
+    const TestSite site(weight, inputs, *rtn);
+    const double rounding =
+        output_error(rtn->quantize(site.view(), scheme_).weight, weight, inputs);
+    expect(output_error(run(weight, inputs).weight, weight, inputs) <= rounding,
+           "outputs are no worse than rounding to nearest");
+  }
+
+  void keeps_what_lies_on_the_grid(const at::Tensor& inputs) {
+    const int64_t groups = scheme_.groups(kIn), length = scheme_.group_length(kIn);
+    const int levels = 1 << scheme_.bits;
+    QuantizedTensor made;
+    made.scheme = scheme_;
+    made.group_of = contiguous_groups(scheme_, kIn);
+    made.q = at::randint(0, levels, {24, kIn}).to(at::kByte);
+    for (int64_t g = 0; g < groups; ++g) {  // both ends of the range occur
+      made.q.select(1, g * length).fill_(0);
+      made.q.select(1, g * length + 1).fill_(levels - 1);
+    }
+    made.scale = storable_scale(at::rand({24, groups}) + 0.5, at::kBFloat16);
+    made.zero = at::full({24, groups}, levels / 2, at::kByte);
+    if (scheme_.symmetric) made.scale.select(0, 0).neg_();
+    const at::Tensor weight = made.dequantize();
+    expect(at::equal(run(weight, inputs).weight.dequantize(), weight),
+           "a weight on a full-range grid comes back exactly");
+  }
+
+  void bears_a_dead_channel(const at::Tensor& weight, const at::Tensor& inputs) {
+    inputs.select(-1, 11).zero_();
+    const QuantizedSite result = run(weight, inputs);
+    expect(result.weight.dequantize().isfinite().all().item<bool>(),
+           "a dead input channel gives no NaN");
+    expect(result.fallbacks.empty(), "a dead input channel needs no fallback");
+  }
+
+  const Quantizer& quantizer_;
+  QuantScheme scheme_;
+  std::vector<std::string> broken_;
+};
+
+}  // namespace
+
+std::vector<std::string> broken_promises(const Quantizer& quantizer) {
+  std::vector<std::string> broken;
+  for (const int bits : {2, 3, 4, 8})
+    for (const int64_t group : {16, 48, -1})
+      for (const bool symmetric : {true, false}) {
+        const auto found = Contract(quantizer, {bits, group, symmetric}).check();
+        broken.insert(broken.end(), found.begin(), found.end());
+      }
+  const TestSite site(at::randn({8, 96}), at::randn({1, 100, 96}), quantizer);
+  try {
+    quantizer.quantize(site.view(), {4, 36, true});
+    broken.push_back("a group size that does not divide the input is refused");
+  } catch (const UnsupportedError&) {
+  }
+  return broken;
+}
+
+}  // namespace ptq

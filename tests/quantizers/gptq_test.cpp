@@ -1,0 +1,270 @@
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "ptq/calib/gram.h"
+#include "ptq/core/error.h"
+#include "ptq/quantizers/grid.h"
+#include "ptq/quantizers/quantizer.h"
+#include "site_fixture.h"
+
+namespace ptq {
+namespace {
+
+constexpr QuantScheme kScheme{4, 16, true};
+
+QuantizedSite quantize(const at::Tensor& weight, const at::Tensor& inputs,
+                       const Json& options = Json::object(), const QuantScheme& scheme = kScheme) {
+  const auto gptq = quantizers().make("gptq", options);
+  const TestSite site(weight, inputs, *gptq);
+  QuantizedSite result = gptq->quantize(site.view(), scheme);
+  result.weight.check();
+  return result;
+}
+
+/// The textbook recursion in float64: after a column is rounded, the rest takes up its error by the
+/// inverse Hessian, from which the column is then eliminated.
+struct Textbook {
+  at::Tensor weight, hessian;  ///< float64
+  at::Tensor order;            ///< int64 [in]
+  int bits;
+
+  /// `grid_of(weights so far, column)` gives scale and zero point, float64 [out] each.
+  template <class GridOf>
+  at::Tensor codes(GridOf&& grid_of) const {
+    at::Tensor w = weight.clone(), inverse = at::linalg_inv(hessian);
+    at::Tensor q = at::empty(weight.sizes(), at::kByte);
+    for (int64_t step = 0; step < order.size(0); ++step) {
+      const int64_t j = order[step].item<int64_t>();
+      const auto [scale, zero] = grid_of(w, j);
+      const at::Tensor code = ((w.select(1, j) / scale).round() + zero).clamp(0, (1 << bits) - 1);
+      q.select(1, j).copy_(code.to(at::kByte));
+      const at::Tensor row = inverse.select(0, j).clone();
+      const double pivot = row[j].item<double>();
+      const at::Tensor error = (w.select(1, j) - (code - zero) * scale) / pivot;
+      w -= at::outer(error, row);
+      inverse -= at::outer(row, row) / pivot;
+    }
+    return q;
+  }
+};
+
+at::Tensor damped(const at::Tensor& inputs, double damping) {
+  const int64_t in = inputs.size(-1);
+  const at::Tensor x = inputs.reshape({-1, in}).to(at::kDouble);
+  at::Tensor h = at::matmul(x.t(), x);
+  h.diagonal().add_(damping * h.diagonal().mean().item<double>());
+  return h;
+}
+
+/// Rows on which both have the same codes.  Float32 rounding moves w/scale by about 1e-5, so about
+/// one code in 1e5 may fall on the other side of a tie, and the rest of its row with it.
+int64_t equal_rows(const at::Tensor& a, const at::Tensor& b) {
+  return a.eq(b).all(1).sum().item<int64_t>();
+}
+
+TEST(Gptq, FollowsTheTextbookRecursionWithActivationOrder) {
+  at::manual_seed(1);
+  const at::Tensor weight = at::randn({48, 160}), inputs = correlated_inputs(4, 200, 160);
+  for (const bool symmetric : {true, false}) {
+    const QuantScheme scheme{3, 32, symmetric};
+    const QuantizedTensor tensor = quantize(weight, inputs, {}, scheme).weight;
+    const at::Tensor h = damped(inputs, 0.01);
+    const Textbook textbook{weight.to(at::kDouble), h,
+                            std::get<1>(h.diagonal().sort(true, 0, true)), 3};
+    const at::Tensor codes = textbook.codes([&](const at::Tensor&, int64_t j) {
+      return std::pair(tensor.scale.select(1, j / 32).to(at::kDouble),
+                       tensor.zero.select(1, j / 32).to(at::kDouble));
+    });
+    EXPECT_GE(equal_rows(codes, tensor.q), 47);
+  }
+}
+
+TEST(Gptq, WithoutOrderFitsEachGroupToTheUpdatedWeights) {
+  at::manual_seed(2);
+  // Groups below and above the solver's block of 128 columns.
+  for (const int64_t length : {32, 192}) {
+    const QuantScheme scheme{3, length, true};
+    const at::Tensor weight = at::randn({48, 384}), inputs = correlated_inputs(4, 200, 384);
+    const QuantizedTensor tensor =
+        quantize(weight, inputs, {{"order", "none"}, {"grid", "minmax"}}, scheme).weight;
+    const Textbook textbook{weight.to(at::kDouble), damped(inputs, 0.01),
+                            at::arange(384, at::kLong), 3};
+    at::Tensor scale;
+    const at::Tensor codes = textbook.codes([&](const at::Tensor& w, int64_t j) {
+      if (j % length == 0)
+        scale = fit_grids(w.narrow(1, j, length).to(at::kFloat).contiguous(), {3, -1, true},
+                          at::kFloat, {})
+                    .scale.squeeze(1)
+                    .to(at::kDouble);
+      return std::pair(scale, at::full({48}, 4.0, at::kDouble));
+    });
+    EXPECT_GE(equal_rows(codes, tensor.q), 46);
+  }
+}
+
+TEST(Gptq, BeatsRoundToNearestOnCorrelatedInputs) {
+  at::manual_seed(3);
+  const at::Tensor weight = at::randn({64, 128}), inputs = correlated_inputs(8, 128, 128);
+  const auto rtn = quantizers().make("rtn", {{"grid", "mse"}});
+  const TestSite site(weight, inputs, *rtn);
+  const double plain = output_error(rtn->quantize(site.view(), kScheme).weight, weight, inputs);
+  for (const char* order : {"none", "activation"})
+    for (const char* grid : {"minmax", "mse", "hessian"}) {
+      const QuantizedSite result = quantize(weight, inputs, {{"order", order}, {"grid", grid}});
+      EXPECT_LT(output_error(result.weight, weight, inputs), 0.7 * plain) << order << " " << grid;
+    }
+}
+
+TEST(Gptq, ErrorStaysWithinTheNearestPlaneBoundAndAboveTheOptimum) {
+  at::manual_seed(4);
+  const QuantScheme scheme{2, -1, true};
+  const at::Tensor weight = at::randn({16, 4}), inputs = correlated_inputs(1, 64, 4);
+  const QuantizedTensor tensor = quantize(weight, inputs, {{"damping", 1e-6}}, scheme).weight;
+  const at::Tensor h = damped(inputs, 1e-6);
+  const at::Tensor miss = tensor.dequantize().to(at::kDouble) - weight.to(at::kDouble);
+  double excess = 0;
+  for (int64_t row = 0; row < 16; ++row) {
+    const double scale = tensor.scale[row][0].item<double>();
+    double optimum = std::numeric_limits<double>::infinity();
+    for (int code = 0; code < 256; ++code) {
+      at::Tensor d = at::empty({4}, at::kDouble);
+      for (int64_t j = 0; j < 4; ++j)
+        d[j] = scale * (((code >> (2 * j)) & 3) - 2) - weight[row][j].item<double>();
+      optimum = std::min(optimum, at::dot(d, at::mv(h, d)).item<double>());
+    }
+    const double error = at::dot(miss[row], at::mv(h, miss[row])).item<double>();
+    EXPECT_GE(error, optimum * (1 - 1e-6));
+    excess += error / optimum;
+  }
+  // Greedy rounding is not optimal, but on four columns it is close on average.
+  EXPECT_LT(excess / 16, 1.5);
+}
+
+TEST(Gptq, ReportsTheErrorOfTheOutputs) {
+  at::manual_seed(5);
+  const at::Tensor weight = at::randn({32, 320}), inputs = correlated_inputs(4, 200, 320);
+  for (const double damping : {0.001, 1.0}) {
+    const QuantizedSite result = quantize(weight, inputs, {{"damping", damping}});
+    const double expected = output_error(result.weight, weight, inputs);
+    // The error comes from pivots of a float32 factor; the damping's part, up to a few times the
+    // error itself, is subtracted.
+    EXPECT_NEAR(result.relative_error, expected, 1e-3 * expected);
+  }
+}
+
+TEST(Gptq, TheLastRowsAreSolvedLikeTheFirst) {
+  at::manual_seed(6);
+  const at::Tensor row = at::randn({1, 48}), inputs = correlated_inputs(2, 100, 48);
+  const at::Tensor q = quantize(row.repeat({37, 1}), inputs).weight.q;
+  EXPECT_TRUE(at::equal(q, q.narrow(0, 0, 1).expand_as(q)));
+}
+
+TEST(Gptq, DeadColumnsAreRoundedToNearestAndCounted) {
+  at::manual_seed(7);
+  const at::Tensor weight = at::randn({16, 64});
+  at::Tensor inputs = correlated_inputs(2, 100, 64);
+  inputs.select(-1, 5).zero_();
+  inputs.select(-1, 40).zero_();
+  for (const char* order : {"none", "activation"})
+    for (const double damping : {0.0, 0.01}) {
+      const QuantizedSite result =
+          quantize(weight, inputs, {{"order", order}, {"damping", damping}});
+      EXPECT_EQ(result.details.at("dead_columns"), 2);
+      EXPECT_TRUE(result.fallbacks.empty());
+      const at::Tensor scale = result.weight.scale.select(1, 2);
+      const at::Tensor nearest = (weight.select(1, 40) / scale).round().add(8).clamp(0, 15);
+      EXPECT_TRUE(at::equal(nearest.to(at::kByte), result.weight.q.select(1, 40)));
+    }
+}
+
+TEST(Gptq, HardInputsGiveFiniteResultsNoWorseThanRoundToNearest) {
+  at::manual_seed(8);
+  const at::Tensor weight = at::randn({32, 96});
+  const at::Tensor usual = correlated_inputs(4, 64, 96);
+  at::Tensor sink = usual.clone();
+  sink.select(1, 0).mul_(0).add_(1e-3).select(-1, 7).fill_(1e5);
+  const std::pair<const char*, at::Tensor> cases[] = {
+      {"constant", at::ones({4, 64, 96})},
+      {"rank deficient", usual.narrow(0, 0, 1).narrow(1, 0, 20)},
+      {"sink", sink},
+      {"tiny", usual * 1e-15},
+      {"huge", usual * 1e12}};
+  const auto rtn = quantizers().make("rtn");
+  for (const auto& [name, inputs] : cases) {
+    const QuantizedSite result = quantize(weight, inputs);
+    EXPECT_TRUE(std::isfinite(result.relative_error)) << name;
+    EXPECT_TRUE(result.fallbacks.empty()) << name << ": " << result.fallbacks.front();
+    const TestSite site(weight, inputs, *rtn);
+    EXPECT_LT(output_error(result.weight, weight, inputs),
+              output_error(rtn->quantize(site.view(), kScheme).weight, weight, inputs))
+        << name;
+  }
+}
+
+TEST(Gptq, RaisedDampingIsRecorded) {
+  at::manual_seed(9);
+  const auto gptq = quantizers().make("gptq");
+  const at::Tensor weight = at::randn({4, 16});
+  const TestSite site(weight, at::randn({2, 32, 16}), *gptq);
+  at::Tensor h = site.stats().get<Gram>().sum();
+  h.copy_(at::eye(16));
+  h[0][1] = h[1][0] = 1.05;  // smallest eigenvalue -0.05: 0.01 is too little, 0.1 enough
+  const QuantizedSite result = gptq->quantize(site.view(), kScheme);
+  ASSERT_EQ(result.fallbacks.size(), 1U);
+  EXPECT_NE(result.fallbacks[0].find("damping raised from 0.01 to 0.1"), std::string::npos);
+  EXPECT_NEAR(result.details.at("damping").get<double>(), 0.1, 1e-9);
+}
+
+TEST(Gptq, WithoutAFactorRoundsToNearestAndSaysSo) {
+  at::manual_seed(10);
+  const at::Tensor weight = at::randn({4, 16});
+  const auto gptq = quantizers().make("gptq"), rtn = quantizers().make("rtn", {{"grid", "mse"}});
+  const at::Tensor usual = at::randn({2, 32, 16});
+  at::Tensor with_nan = usual.clone();
+  with_nan[0][3][4] = std::numeric_limits<float>::quiet_NaN();
+  for (const at::Tensor& inputs : {with_nan, at::zeros_like(usual), usual}) {
+    const TestSite site(weight, inputs, *gptq);
+    if (inputs.is_same(usual)) {
+      at::Tensor h = site.stats().get<Gram>().sum();
+      h.copy_(at::eye(16));
+      h[0][1] = h[1][0] = 3.0;  // no damping up to the largest diagonal element helps
+    }
+    const QuantizedSite result = gptq->quantize(site.view(), kScheme);
+    ASSERT_FALSE(result.fallbacks.empty());
+    EXPECT_NE(result.fallbacks.back().find("rounded to nearest"), std::string::npos);
+    EXPECT_TRUE(at::equal(result.weight.q, rtn->quantize(site.view(), kScheme).weight.q));
+  }
+}
+
+TEST(Gptq, NearlySingularHessiansAreFactoredInFloat64) {
+  at::manual_seed(11);
+  // Columns that differ by 1e-3: eigenvalues of 1e-6 beside 1e2 drown in float32 noise.
+  const at::Tensor base = at::randn({1, 400, 1}).expand({1, 400, 64});
+  const at::Tensor inputs = base + 1e-4 * at::randn({1, 400, 64});
+  const QuantizedSite result = quantize(at::randn({8, 64}), inputs, {{"damping", 1e-8}});
+  EXPECT_TRUE(result.details.at("float64").get<bool>() || !result.fallbacks.empty());
+  EXPECT_TRUE(std::isfinite(result.relative_error));
+}
+
+TEST(Gptq, SitesWithOneInputShareItsFactor) {
+  at::manual_seed(12);
+  const auto gptq = quantizers().make("gptq");
+  const TestSite site(at::randn({4, 16}), at::randn({2, 32, 16}), *gptq);
+  const QuantizedSite before = gptq->quantize(site.view(), kScheme);
+  site.stats().get<Gram>().sum().fill_(std::numeric_limits<float>::quiet_NaN());
+  const QuantizedSite after = gptq->quantize(site.view(), kScheme);
+  EXPECT_TRUE(at::equal(before.weight.q, after.weight.q));
+}
+
+TEST(Gptq, WarnsOfTooFewTokens) {
+  const auto gptq = quantizers().make("gptq");
+  EXPECT_TRUE(gptq->data_warning(575, 576).has_value());
+  EXPECT_FALSE(gptq->data_warning(576, 576).has_value());
+}
+
+}  // namespace
+}  // namespace ptq

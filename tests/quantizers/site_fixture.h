@@ -1,0 +1,55 @@
+#pragma once
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "ptq/calib/statistic.h"
+#include "ptq/quantizers/quantizer.h"
+
+namespace ptq {
+
+/// A linear with its calibration inputs, ready to be quantized.
+class TestSite {
+ public:
+  /// `weight`: float32 [out, in]; `inputs`: float32 [sequences, seq, in].
+  TestSite(at::Tensor weight, const at::Tensor& inputs, const Quantizer& quantizer)
+      : weight_(std::move(weight)) {
+    site_.name = "model.layers.0.mlp.down_proj";
+    site_.out_features = weight_.size(0);
+    site_.in_features = weight_.size(1);
+    const StatRequest request = quantizer.request();
+    stats_ = SiteStats(request, weight_.size(1));
+    stats_.add(inputs);
+    stats_.finish();
+  }
+
+  SiteView view(at::ScalarType model_dtype = at::kFloat) const {
+    return {site_, weight_, stats_, model_dtype};
+  }
+  const SiteStats& stats() const& { return stats_; }
+
+ private:
+  LinearSite site_;
+  at::Tensor weight_;
+  SiteStats stats_;
+};
+
+/// float32 [sequences, seq, in] whose features are strongly correlated and of unlike sizes, as
+/// those of a language model are.
+inline at::Tensor correlated_inputs(int64_t sequences, int64_t seq, int64_t in) {
+  const at::Tensor mixing = at::eye(in) + at::randn({in, in}) * (2.0 / std::sqrt(double(in)));
+  const at::Tensor sizes = at::exp(at::randn({in}));
+  return at::matmul(at::randn({sequences, seq, in}), mixing) * sizes;
+}
+
+/// ‖(Ŵ − W) Xᵀ‖² / ‖W Xᵀ‖² in float64.
+inline double output_error(const QuantizedTensor& quantized, const at::Tensor& weight,
+                           const at::Tensor& inputs) {
+  const at::Tensor x = inputs.reshape({-1, weight.size(1)}).to(at::kDouble);
+  const at::Tensor w = weight.to(at::kDouble);
+  const at::Tensor miss = quantized.dequantize().to(at::kDouble) - w;
+  return at::matmul(x, miss.t()).square().sum().item<double>() /
+         at::matmul(x, w.t()).square().sum().item<double>();
+}
+
+}  // namespace ptq
