@@ -141,12 +141,13 @@ Json CheckpointWriter::index_of_shards() const {
   return {{"metadata", {{"total_size", total_bytes}}}, {"weight_map", std::move(weight_map)}};
 }
 
-void CheckpointWriter::finish(const Json& config) {
+void CheckpointWriter::finish(const Json& config, const std::function<void()>& last) {
   for (int i = 0; i < options_.shards; ++i)
     if (!has_shard(i)) throw std::logic_error("shard " + std::to_string(i) + " is missing");
   if (!options_.input.empty()) copy_side_files(options_.input, partial_);
   write_file_atomically(partial_ / kIndexFile, index_of_shards().dump(2) + "\n");
   write_file_atomically(partial_ / kConfigFile, config.dump(2) + "\n");
+  if (last) last();
 
   const fs::path& output = options_.directory;
   const fs::path old = with_suffix(output, ".ptq-old");

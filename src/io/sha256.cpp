@@ -30,14 +30,15 @@ Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(const void* data, size_t size) {
-  if (EVP_DigestUpdate(state_->context.get(), data, size) != 1)
+  if (state_ == nullptr || EVP_DigestUpdate(state_->context.get(), data, size) != 1)
     throw std::logic_error("SHA-256 was used after its end");
 }
 
 std::string Sha256::hex() {
   std::array<unsigned char, 32> digest = {};
-  if (EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr) != 1)
+  if (state_ == nullptr || EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr) != 1)
     throw std::logic_error("SHA-256 was used after its end");
+  state_.reset();
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
   for (const unsigned char byte : digest) {

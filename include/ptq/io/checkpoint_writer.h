@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -49,7 +50,9 @@ class CheckpointWriter {
   /// Copies the side files, writes the index and config.json, and renames the directory to its
   /// final name, replacing an existing output if that was allowed.  Throws std::logic_error if a
   /// shard is missing or a tensor is in two shards.
-  void finish(const Json& config);
+  /// `last`, if given, is called when all these files are in the partial directory, before the
+  /// rename: the place to hash them and to write the manifest.
+  void finish(const Json& config, const std::function<void()>& last = {});
   /// Removes the unfinished run: for errors that a resumed run would meet again.
   void discard();
 
