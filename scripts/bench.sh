@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Speed and memory of quantize and eval, as ratios to the machine's matrix product rate measured in the same run.
+#
+# usage: scripts/bench.sh MODEL_DIR CALIBRATION.txt TEXT.txt [--samples 64] [--seqlen 512] [--bits 4] [--group-size 64]
+#        [--eval-seqlen 2048] [--eval-windows 20]
+# Prints a table; the JSON behind it goes to build/bench/.  Run it on a quiet machine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ $# -ge 3 ] || { sed -n '4,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2; }
+model=$1 calibration=$2 text=$3; shift 3
+samples=64 seqlen=512 bits=4 group=64 eval_seqlen=2048 eval_windows=20
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || { echo "bench: $1 needs a value" >&2; exit 2; }
+  case "$1" in
+    --samples) samples=$2 ;; --seqlen) seqlen=$2 ;; --bits) bits=$2 ;; --group-size) group=$2 ;;
+    --eval-seqlen) eval_seqlen=$2 ;; --eval-windows) eval_windows=$2 ;;
+    *) echo "bench: unknown option $1" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+bin=${PTQ_BIN_DIR:-build/release/bin} out=build/bench
+mkdir -p "$out"
+
+floor() { "$bin/ptq_floor" "$model" --tokens "$((samples * seqlen))" --seqlen "$seqlen" --eval-seqlen "$eval_seqlen" > "$out/floor-$1.json"; }
+# The rate is measured between the runs: a shared machine drifts.
+floor 1
+"$bin/ptq" quantize "$model" --method gptq --bits "$bits" --group-size "$group" --calibration "$calibration" --windows first \
+  --samples "$samples" --seqlen "$seqlen" --out "$out/gptq" --overwrite --log-level warn --json > "$out/gptq.json"
+floor 2
+"$bin/ptq" eval "$model" --text "$text" --seqlen "$eval_seqlen" --windows "$eval_windows" --log-level warn --json > "$out/eval.json"
+floor 3
+start=$(date +%s.%N)
+"$bin/ptq" quantize "$model" --method rtn --bits "$bits" --group-size "$group" --out "$out/rtn" --overwrite --log-level warn --json > "$out/rtn.json"
+end=$(date +%s.%N)
+python3 scripts/bench_table.py "$out" "$(python3 -c "print($end - $start)")"

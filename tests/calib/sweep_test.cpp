@@ -1,0 +1,121 @@
+#include "ptq/calib/sweep.h"
+
+#include <optional>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "ptq/calib/gram.h"
+
+namespace {
+
+constexpr int64_t kWidth = 6;
+constexpr int64_t kInner = 10;
+
+/// Two stages: carried = relu(W0 h), then h += W1 carried, in place as a real block may do.
+class TwoStageBlock : public ptq::Block {
+ public:
+  TwoStageBlock() {
+    at::manual_seed(3);
+    stages_.push_back(
+        {"a", {ptq::Linear({"up", "a", 0, 0, kInner, kWidth}, at::randn({kInner, kWidth}), {})}});
+    stages_.push_back(
+        {"b", {ptq::Linear({"down", "b", 0, 1, kWidth, kInner}, at::randn({kWidth, kInner}), {})}});
+  }
+  at::Tensor stage_input(size_t index, const ptq::BlockState& state) const override {
+    return index == 0 ? state.hidden : state.carried;
+  }
+  void accept(size_t index, std::vector<at::Tensor> outputs,
+              ptq::BlockState& state) const override {
+    if (index == 0) {
+      state.carried = outputs[0].relu();
+    } else {
+      state.hidden.add_(outputs[0]);
+      state.carried = at::Tensor();
+    }
+  }
+};
+
+struct Seen {
+  at::Tensor output, first_gram, second_gram;
+};
+
+/// Runs the block stage by stage, halving the first weight before its stage advances.
+Seen run(int64_t batch_tokens, int64_t activation_bytes) {
+  TwoStageBlock block;
+  at::manual_seed(4);
+  Seen seen;
+  seen.output = at::randn({5, 3, kWidth});
+  ptq::SweepSettings settings;
+  settings.batch_tokens = batch_tokens;
+  settings.activation_bytes = activation_bytes;
+  ptq::StageRunner runner(block, seen.output, settings);
+  const ptq::StatRequest request = ptq::StatRequest().want<ptq::Gram>();
+  ptq::SiteStats first(request, kWidth);
+  runner.collect(first);
+  block.stages()[0].linears[0].set_weight(block.stages()[0].linears[0].weight() * 0.5);
+  runner.advance();
+  ptq::SiteStats second(request, kInner);
+  runner.collect(second);
+  runner.advance();
+  seen.first_gram = first.get<ptq::Gram>().sum();
+  seen.second_gram = second.get<ptq::Gram>().sum();
+  EXPECT_EQ(runner.replays(), activation_bytes == 0);
+  return seen;
+}
+
+TEST(StageRunner, PropagatesTheWeightsThatAStageHasWhenItAdvances) {
+  const Seen seen = run(6, -1);
+  at::manual_seed(4);
+  const at::Tensor input = at::randn({5, 3, kWidth});
+  const TwoStageBlock block;
+  const at::Tensor hidden = input.matmul(block.stages()[0].linears[0].weight().t() * 0.5).relu();
+  const at::Tensor output = input + hidden.matmul(block.stages()[1].linears[0].weight().t());
+  EXPECT_TRUE(at::allclose(seen.output, output, 1e-5, 1e-5));
+  const at::Tensor rows = hidden.reshape({-1, kInner});
+  EXPECT_TRUE(at::allclose(seen.second_gram, rows.t().mm(rows), 1e-5, 1e-4));
+}
+
+TEST(StageRunner, ReplayingGivesTheSameBitsAsKeeping) {
+  const Seen kept = run(6, -1);
+  const Seen replayed = run(6, 0);
+  EXPECT_TRUE(kept.output.equal(replayed.output));
+  EXPECT_TRUE(kept.first_gram.equal(replayed.first_gram));
+  EXPECT_TRUE(kept.second_gram.equal(replayed.second_gram));
+}
+
+TEST(StageRunner, BatchesDoNotChangeTheResultBeyondRounding) {
+  const Seen small = run(1, -1);
+  const Seen large = run(1000, -1);
+  EXPECT_TRUE(at::allclose(small.output, large.output, 1e-6, 1e-6));
+  EXPECT_TRUE(at::allclose(small.second_gram, large.second_gram, 1e-5, 1e-5));
+}
+
+TEST(StageRunner, PollMayStopTheRun) {
+  const TwoStageBlock block;
+  at::Tensor states = at::zeros({5, 3, kWidth});
+  ptq::SweepSettings settings;
+  settings.poll = [] { throw ptq::InterruptedError("stop"); };
+  ptq::StageRunner runner(block, states, settings);
+  EXPECT_THROW(runner.advance(), ptq::InterruptedError);
+}
+
+TEST(AdvanceBlock, EqualsTheStageWiseRun) {
+  const TwoStageBlock block;
+  at::manual_seed(5);
+  at::Tensor whole = at::randn({5, 3, kWidth});
+  at::Tensor staged = whole.clone();
+  const ptq::SweepSettings settings;
+  ptq::advance_block(block, whole, settings);
+  ptq::StageRunner runner(block, staged, settings);
+  runner.advance();
+  runner.advance();
+  EXPECT_TRUE(whole.equal(staged));
+}
+
+TEST(SiteStats, RefusesAStatisticThatWasNotRequested) {
+  const ptq::SiteStats stats;
+  EXPECT_THROW(stats.get<ptq::Gram>(), std::logic_error);
+}
+
+}  // namespace

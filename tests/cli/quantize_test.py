@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""`ptq quantize` as a user meets it: outputs, determinism, interruption and resumption, refusals."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from support import CALIBRATION, FAST, HELDOUT, MODEL, PTQ, CliTestCase, load_json, run
+
+
+class Output(CliTestCase):
+    def test_every_method_and_format_makes_a_directory_that_verifies_and_evaluates(self):
+        for method in ("rtn", "gptq"):
+            perplexities = []
+            for layout in ("compressed-tensors", "gptq", "gptq_v2"):
+                out = self.path(f"{method}-{layout}")
+                self.succeed("quantize", MODEL, "--method", method, "--format", layout, "--out", out, *FAST)
+                self.succeed("verify", out)
+                result = self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "4", "--json")
+                perplexities.append(json.loads(result.stdout)["model"]["perplexity"])
+            # The layouts hold the same integers and scales, so the same model.
+            self.assertEqual(len(set(perplexities)), 1, perplexities)
+
+    def test_side_files_are_copied_and_the_rest_is_inventoried(self):
+        out = self.path("out")
+        self.succeed("quantize", MODEL, "--method", "rtn", "--out", out, "--group-size", "64")
+        for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+            with open(os.path.join(MODEL, name), "rb") as first, open(os.path.join(out, name), "rb") as second:
+                self.assertEqual(first.read(), second.read())
+        manifest = load_json(os.path.join(out, "ptq-manifest.json"))
+        self.assertEqual(manifest["tool"]["name"], "ptq")
+        self.assertIn("model.safetensors", manifest["inputs"]["files"])
+        self.assertTrue(all(linear["fallbacks"] == [] for linear in manifest["linears"]))
+
+    def test_the_same_command_writes_the_same_bytes(self):
+        for name in ("first", "second"):
+            self.succeed("quantize", MODEL, "--method", "gptq", "--out", self.path(name), *FAST)
+        self.assert_same_output(self.path("first"), self.path("second"))
+
+    def test_a_low_memory_limit_recomputes_and_gives_the_same_bytes(self):
+        plan = json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *FAST).stdout)
+        self.assertFalse(plan["replays_activations"])
+        limit = str(plan["memory_bytes"] - 1)
+        low = json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", "--memory-limit", limit, *FAST).stdout)
+        self.assertTrue(low["replays_activations"])
+        self.succeed("quantize", MODEL, "--out", self.path("kept"), *FAST)
+        self.succeed("quantize", MODEL, "--out", self.path("replayed"), "--memory-limit", limit, *FAST)
+        for name in ("kept", "replayed"):
+            os.remove(os.path.join(self.path(name), "ptq-manifest.json"))  # it tells the limit
+        shards = [n for n in os.listdir(self.path("kept")) if n.endswith(".safetensors")]
+        for name in shards:
+            with open(os.path.join(self.path("kept"), name), "rb") as a, open(os.path.join(self.path("replayed"), name), "rb") as b:
+                self.assertEqual(a.read(), b.read(), name)
+
+    def test_a_dry_run_tells_the_plan_and_writes_nothing(self):
+        out = self.path("out")
+        plan = json.loads(self.succeed("quantize", MODEL, "--out", out, "--dry-run", "--json", *FAST).stdout)
+        self.assertEqual(os.listdir(self.work), [])
+        self.succeed("quantize", MODEL, "--out", out, *FAST)
+        inspected = json.loads(self.succeed("inspect", out, "--json").stdout)
+        self.assertEqual({row["name"]: row["bytes"] for row in plan["linears"]},
+                         {row["name"]: row["bytes"] for row in inspected["linears"]})
+
+    def test_a_config_file_sets_options_and_flags_override_it(self):
+        config = self.path("config.json")
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"method": "rtn", "bits": 3, "group-size": 64, "skip": ["down_proj", "o_proj"]}, file)
+        self.succeed("quantize", MODEL, "--config", config, "--bits", "8", "--out", self.path("out"))
+        settings = load_json(os.path.join(self.path("out"), "ptq-manifest.json"))["settings"]
+        self.assertEqual((settings["method"], settings["bits"], settings["group_size"]), ("rtn", 8, 64))
+        self.assertEqual(settings["skip"], ["down_proj", "o_proj"])
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump({"bitz": 3}, file)
+        self.fail_with(2, ["config.json", "bitz"], "quantize", MODEL, "--config", config, "--out", self.path("other"))
+
+
+class Refusal(CliTestCase):
+    def test_an_existing_output_is_left_alone(self):
+        out = self.path("out")
+        self.succeed("quantize", MODEL, "--method", "rtn", "--group-size", "64", "--out", out)
+        before = sorted(os.listdir(out))
+        self.fail_with(2, ["exists", "--overwrite"], "quantize", MODEL, "--method", "rtn", "--group-size", "64", "--out", out)
+        self.assertEqual(sorted(os.listdir(out)), before)
+        self.succeed("quantize", MODEL, "--method", "rtn", "--group-size", "32", "--out", out, "--overwrite")
+        self.assertEqual(load_json(os.path.join(out, "ptq-manifest.json"))["settings"]["group_size"], 32)
+
+    def test_misuse_ends_with_its_exit_code_and_leaves_nothing(self):
+        out = ["--out", self.path("out")]
+        rtn = ["quantize", MODEL, "--method", "rtn", *out]
+        cases = [
+            (2, ["--calibration"], ["quantize", MODEL, *out, "--group-size", "64"]),
+            (2, ["unknown quantizer \"gtpq\"", "gptq"], ["quantize", MODEL, "--method", "gtpq", *out]),
+            (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
+            (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),
+            (2, ["--bits"], [*rtn, "--bits", "four"]),
+            (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),
+            (4, ["48", "q_proj"], [*rtn, "--group-size", "48"]),
+            (4, ["gptq", "5"], [*rtn, "--format", "gptq", "--bits", "5", "--group-size", "64"]),
+            (2, ["seqlen"], ["quantize", MODEL, *out, "--calibration", CALIBRATION, "--seqlen", "100000", "--group-size", "64"]),
+            (4, ["cuda"], [*rtn, "--group-size", "64", "--device", "cuda"]),
+            (7, ["limit"], [*rtn, "--group-size", "64", "--memory-limit", "1M"]),
+        ]
+        for code, mention, args in cases:
+            with self.subTest(" ".join(args[2:])):
+                self.fail_with(code, mention, *args)
+                self.assertEqual(os.listdir(self.work), [])
+
+    def test_a_quantized_checkpoint_is_not_quantized_again(self):
+        out = self.path("out")
+        self.succeed("quantize", MODEL, "--method", "rtn", "--group-size", "64", "--out", out)
+        self.fail_with(4, ["already quantized"], "quantize", out, "--method", "rtn", "--out", self.path("again"))
+
+
+class Interruption(CliTestCase):
+    def start(self, out, *more):
+        return subprocess.Popen([PTQ, "quantize", MODEL, "--out", out, *FAST, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def uninterrupted(self):
+        start = time.monotonic()
+        self.succeed("quantize", MODEL, "--out", self.path("whole"), *FAST)
+        return time.monotonic() - start
+
+    def test_a_killed_run_resumes_to_the_same_bytes(self):
+        seconds = self.uninterrupted()
+        rng = random.Random(1)
+        killed = 0
+        for attempt in range(8):
+            out = self.path(f"killed-{attempt}")
+            for _ in range(2):  # killed, then killed again while it resumes
+                process = self.start(out, "--resume")
+                time.sleep(seconds * rng.uniform(0.3, 1.0))
+                process.kill()
+                process.communicate()
+                killed += process.returncode == -signal.SIGKILL
+                if os.path.exists(out):
+                    break
+            if not os.path.exists(out):
+                self.succeed("quantize", MODEL, "--out", out, *FAST, "--resume")
+            self.assert_same_output(self.path("whole"), out)
+            self.assertFalse(os.path.exists(out + ".ptq-partial"))
+            shutil.rmtree(out)
+        self.assertGreater(killed, 4, "hardly any run was killed: the test shows nothing")
+
+    def test_resuming_at_every_block_gives_the_same_bytes(self):
+        self.uninterrupted()
+        out = self.path("out")
+        process = self.start(out)
+        partial = out + ".ptq-partial"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:  # until the first block is on record
+            progress = os.path.join(partial, "progress.json")
+            if os.path.exists(progress) and load_json(progress)["blocks"]:
+                break
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+        self.assertTrue(os.path.isdir(partial), "the run ended before it could be killed")
+        result = self.succeed("quantize", MODEL, "--out", out, *FAST, "--resume", "--json")
+        self.assertGreater(json.loads(result.stdout)["timing"]["resumed_blocks"], 0)
+        self.assert_same_output(self.path("whole"), out)
+
+    def test_sigint_leaves_a_state_that_resumes_and_other_settings_are_refused(self):
+        out = self.path("out")
+        process = self.start(out)
+        while not os.path.exists(os.path.join(out + ".ptq-partial", "progress.json")):
+            time.sleep(0.005)
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, stderr)
+        self.assertFalse(os.path.exists(out))
+        self.fail_with(2, ["bits (was 3, is 4)"], "quantize", MODEL, "--out", out, *FAST[:-4], "--bits", "4", "--threads", "2", "--resume")
+        self.fail_with(2, ["unfinished", "--resume"], "quantize", MODEL, "--out", out, *FAST)
+        self.succeed("quantize", MODEL, "--out", out, *FAST, "--resume")
+        self.succeed("verify", out)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,71 @@
+"""What the command line tests share: the program, the repository's small model, and temporary directories."""
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+PTQ = os.environ["PTQ"]
+ROOT = os.environ["PTQ_SOURCE_DIR"]
+MODEL = os.path.join(ROOT, "tests/data/tale-llama")
+CALIBRATION = os.path.join(MODEL, "calibration.txt")
+HELDOUT = os.path.join(MODEL, "heldout.txt")
+# Few and short windows: these tests look at the program's behaviour, not at quality.
+FAST = ["--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64", "--group-size", "64", "--bits", "3", "--threads", "2"]
+
+
+def run(*args, timeout=120, **options):
+    """Runs ptq and returns the finished process with text output."""
+    return subprocess.run([PTQ, *args], capture_output=True, text=True, timeout=timeout, check=False, **options)
+
+
+def file_hashes(directory):
+    """SHA-256 of every file by name."""
+    hashes = {}
+    for name in sorted(os.listdir(directory)):
+        with open(os.path.join(directory, name), "rb") as file:
+            hashes[name] = hashlib.sha256(file.read()).hexdigest()
+    return hashes
+
+
+def load_json(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+class CliTestCase(unittest.TestCase):
+    """A temporary directory for each test, and the checks that all of them use."""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="ptq-cli-")
+        self.addCleanup(temporary.cleanup)
+        self.work = temporary.name
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def succeed(self, *args, **options):
+        result = run(*args, **options)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result
+
+    def fail_with(self, code, mention, *args, **options):
+        """Runs ptq, which must end with `code` and name every string of `mention` on stderr."""
+        result = run(*args, **options)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        for text in mention:
+            self.assertIn(text, result.stderr)
+        return result
+
+    def assert_same_output(self, first, second):
+        """Two outputs are the same byte for byte; the manifests but for times and the command as typed."""
+        hashes = [file_hashes(first), file_hashes(second)]
+        for one in hashes:
+            one.pop("ptq-manifest.json")
+        self.assertEqual(hashes[0], hashes[1])
+        manifests = [load_json(os.path.join(directory, "ptq-manifest.json")) for directory in (first, second)]
+        for manifest in manifests:
+            manifest.pop("timing")
+            manifest.pop("command")
+        self.assertEqual(manifests[0], manifests[1])

@@ -1,0 +1,103 @@
+#include "ptq/pipeline/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace {
+
+using testing::HasSubstr;
+
+/// A format that holds everything but 7 bits.
+class AnyFormat : public ptq::CheckpointFormat {
+ public:
+  std::optional<std::string> unsupported(const ptq::LinearSite&, const ptq::QuantScheme& scheme) const override {
+    if (scheme.bits == 7) return "no 7 bits";
+    return std::nullopt;
+  }
+  std::optional<std::string> unsupported(const ptq::FormatContext&) const override { return std::nullopt; }
+  std::map<std::string, at::Tensor> pack(const ptq::LinearSite&, const ptq::QuantizedTensor&,
+                                         at::ScalarType) const override {
+    return {};
+  }
+  ptq::QuantizedTensor unpack(const ptq::LinearSite&, const ptq::QuantScheme&, const ptq::TensorSource&) const override {
+    return {};
+  }
+  ptq::Json config(const ptq::FormatContext&) const override { return {}; }
+  std::vector<ptq::EngineSupport> engines(const ptq::FormatContext&) const override { return {}; }
+  bool reads(const ptq::Json&) const override { return false; }
+  ptq::QuantPlan plan(const ptq::Json&, const std::vector<ptq::LinearSite>&, const ptq::TensorSource&) const override {
+    return {};
+  }
+};
+
+const std::vector<ptq::LinearSite> kSites = {{"layers.0.q", "x", 0, 0, 64, 128},
+                                             {"layers.0.down", "y", 0, 1, 64, 96},
+                                             {"layers.1.q", "z", 1, 0, 64, 128}};
+
+ptq::PlanRequest request(int64_t group) {
+  ptq::PlanRequest plan;
+  plan.scheme = {4, group, true};
+  return plan;
+}
+
+TEST(ResolvePlan, GivesEveryLinearTheSchemeUnlessARuleSaysOtherwise) {
+  ptq::PlanRequest plan = request(32);
+  plan.skip = {"layers\\.1"};
+  plan.overrides = {"down:bits=8,group_size=-1", "q$:symmetric=false"};
+  const ptq::ResolvedPlan resolved = ptq::resolve_plan(plan, kSites, AnyFormat());
+  EXPECT_THAT(resolved.skipped, testing::ElementsAre("layers.1.q"));
+  EXPECT_EQ(resolved.plan.at("layers.0.down"), (ptq::QuantScheme{8, -1, true}));
+  EXPECT_EQ(resolved.plan.at("layers.0.q"), (ptq::QuantScheme{4, 32, false}));
+  EXPECT_THAT(resolved.warnings, testing::IsEmpty());
+}
+
+TEST(ResolvePlan, RefusesAGroupThatDoesNotDivideAndTellsWhatFits) {
+  try {
+    ptq::resolve_plan(request(64), kSites, AnyFormat());
+    FAIL() << "96 is no multiple of 64";
+  } catch (const ptq::UnsupportedError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("1 linears cannot be quantized"));
+    EXPECT_THAT(error.what(), HasSubstr("layers.0.down"));
+    EXPECT_THAT(error.what(), HasSubstr("8 12 16 24 32 48 96 -1"));
+  }
+}
+
+TEST(ResolvePlan, FollowsTheOddShapePolicyAndSaysSo) {
+  ptq::PlanRequest plan = request(64);
+  plan.odd_shape = "smaller";
+  EXPECT_EQ(ptq::resolve_plan(plan, kSites, AnyFormat()).plan.at("layers.0.down").group_size, 48);
+  plan.odd_shape = "channel";
+  EXPECT_EQ(ptq::resolve_plan(plan, kSites, AnyFormat()).plan.at("layers.0.down").group_size, -1);
+  plan.odd_shape = "skip";
+  const ptq::ResolvedPlan skipped = ptq::resolve_plan(plan, kSites, AnyFormat());
+  EXPECT_EQ(skipped.plan.count("layers.0.down"), 0U);
+  EXPECT_THAT(skipped.warnings, testing::ElementsAre(HasSubstr("layers.0.down")));
+  plan.odd_shape = "pad";
+  EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError);
+}
+
+TEST(ResolvePlan, RefusesWhatTheFormatCannotHold) {
+  ptq::PlanRequest plan = request(32);
+  plan.overrides = {"q:bits=7"};
+  EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::UnsupportedError);
+}
+
+TEST(ResolvePlan, RefusesBrokenRulesEvenIfTheyMatchNothing) {
+  for (const char* rule : {"nothing", "nothing:", "nothing:bits=x", "nothing:bits=9", "nothing:group_size=0",
+                           "nothing:size=4", "no(thing:bits=4", "nothing:symmetric=maybe", "nothing:bits=4x"}) {
+    ptq::PlanRequest plan = request(32);
+    plan.overrides = {rule};
+    EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError) << rule;
+  }
+}
+
+TEST(ResolvePlan, WarnsOfRulesThatMatchNothingAndRefusesToDoNothing) {
+  ptq::PlanRequest plan = request(32);
+  plan.skip = {"experts"};
+  plan.overrides = {"lm_head:bits=8"};
+  EXPECT_EQ(ptq::resolve_plan(plan, kSites, AnyFormat()).warnings.size(), 2U);
+  plan.skip = {"."};
+  EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError);
+}
+
+}  // namespace
