@@ -1,4 +1,4 @@
-# cmake --install: the program, the libraries, the headers, and the package `ptq` for C++ users:
+# cmake --install: the program (tools/ptq), the libraries, the headers, and the package `ptq` for C++ users:
 # find_package(ptq) gives ptq::<library> for each library and ptq::ptq for all of them.
 include(CMakePackageConfigHelpers)
 
@@ -12,9 +12,6 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ptq)
 install(TARGETS ${libraries} ptq_all EXPORT ptq-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ptq DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT ptq-targets NAMESPACE ptq:: DESTINATION ${package_dir})
-if(TARGET ptq)
-  install(TARGETS ptq RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
 
 # The headers of one LibTorch do not fit the libraries built with another, so the package asks for
 # the version of the build, first where the build found it.

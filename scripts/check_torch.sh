@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds and tests against the LibTorch of a Python wheel, in build/torch-VERSION.
+#
+#   scripts/check_torch.sh VERSION [--reuse DIRECTORY] [ctest arguments…]
+#
+# VERSION    of the PyPI package torch, 2.7.0 or later; installed into build/torch-VERSION/venv
+#            without its dependencies (but the two libraries of CUDA that libtorch_cpu.so needs)
+# --reuse    a site-packages folder that holds that version already
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$PTQ_ROOT"
+
+[[ $# -ge 1 ]] || die "usage: scripts/check_torch.sh VERSION [--reuse DIRECTORY] [ctest arguments…]"
+version=$1
+shift
+build=build/torch-$version
+scripts/setup.sh
+mkdir -p "$build"
+if [[ ${1:-} == --reuse ]]; then
+  [[ $# -ge 2 ]] || die "--reuse needs a site-packages folder"
+  packages=$2
+  shift 2
+else
+  make_venv "$build/venv"
+  install_torch_wheel "$build/venv" "$version"
+  packages=$(echo "$PWD/$build"/venv/lib/python3*/site-packages)
+fi
+[[ -d $packages/torch ]] || die "no torch in $packages"
+
+say "building against torch $version"
+# Its own folder is also safe from another build's cache: LibTorch is looked for once per folder.
+cmake --preset release -B "$build" -DCMAKE_PREFIX_PATH="$packages/torch" |
+  tee "$build/configure.log"
+found=$(sed -n 's/^#define TORCH_VERSION_\(MAJOR\|MINOR\|PATCH\) \([0-9]*\)/\2/p' \
+  "$packages"/torch/include/torch/headeronly/version.h \
+  "$packages"/torch/include/torch/csrc/api/include/torch/version.h 2>/dev/null | head -n 3 | paste -sd.)
+[[ $found == "$version" ]] || die "$packages holds torch $found, not $version"
+grep -q "^LibTorch_CPU_LIBRARY:FILEPATH=$packages/" "$build/CMakeCache.txt" ||
+  die "configuring did not take the LibTorch of $packages"
+cmake --build "$build"
+
+say "testing against torch $version"
+ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)" "$@"
