@@ -16,6 +16,7 @@ namespace ptq {
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
+  /// Whether there is a tensor of this name.
   virtual bool contains(const std::string& name) const = 0;
   /// The tensor as stored.  Throws FormatError naming it if absent.
   virtual at::Tensor tensor(const std::string& name) const = 0;

@@ -17,6 +17,7 @@ class Sha256 {
 
   /// Appends `size` bytes.
   void update(const void* data, size_t size);
+  /// Appends the bytes of `data`.
   void update(std::string_view data) { update(data.data(), data.size()); }
 
   /// The digest of all that was appended, 64 lower-case hex digits; ends the object's use.
