@@ -30,9 +30,13 @@ nlohmann::json read_json(const std::filesystem::path& file) {
   }
 }
 
-std::string JsonView::where() const { return file_ + (path_.empty() ? "" : ": " + path_) + ": "; }
+std::string JsonView::where() const {
+  return file_ + (path_.empty() ? "" : ": " + path_) + ": ";
+}
 
-void JsonView::fail(const std::string& what) const { throw FormatError(where() + what); }
+void JsonView::fail(const std::string& what) const {
+  throw FormatError(where() + what);
+}
 
 void JsonView::unsupported(const std::string& what) const {
   throw UnsupportedError(where() + what + " is not supported");
@@ -82,8 +86,8 @@ bool JsonView::flag(const std::string& key, bool fallback) const {
 
 int32_t JsonView::token_id() const {
   // A literal above int64 parses as unsigned, so it must be compared before it is converted.
-  const bool fits = value_->is_number_unsigned() &&
-                    value_->get<uint64_t>() <= static_cast<uint64_t>(kMaxTokenId);
+  const bool fits =
+      value_->is_number_unsigned() && value_->get<uint64_t>() <= static_cast<uint64_t>(kMaxTokenId);
   if (!fits) {
     fail("must be a token id from 0 to " + std::to_string(kMaxTokenId) + ", is " +
          value_->dump().substr(0, 40));

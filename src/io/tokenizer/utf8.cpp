@@ -5,7 +5,9 @@
 namespace ptq::tokenizer {
 namespace {
 
-unsigned byte_at(std::string_view text, size_t at) { return static_cast<unsigned char>(text[at]); }
+unsigned byte_at(std::string_view text, size_t at) {
+  return static_cast<unsigned char>(text[at]);
+}
 
 /// The shape of a multi-byte character by its first byte: its length (0: no such first byte) and
 /// the range of the second byte, which rules out overlong forms, surrogates and codes > U+10FFFF.
