@@ -68,6 +68,14 @@ class CheckpointFormat {
   /// Throws UnsupportedError for what cannot be read (by name), FormatError for what is malformed.
   virtual QuantPlan plan(const Json& quantization_config, const std::vector<LinearSite>& sites,
                          const TensorSource& source) const = 0;
+
+  /// What a reader should be told about a directory whose `plan` this is: where the tensors
+  /// contradict the config and were believed.
+  virtual std::vector<std::string> notes(const QuantPlan& plan, const TensorSource& source) const {
+    static_cast<void>(plan);
+    static_cast<void>(source);
+    return {};
+  }
 };
 const Registry<CheckpointFormat>& formats();
 

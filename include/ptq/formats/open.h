@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "ptq/formats/format.h"
 #include "ptq/io/checkpoint.h"
@@ -16,6 +18,7 @@ struct OpenedModel {
   std::string format;               ///< registry name of the format; empty: full precision
   std::shared_ptr<const CheckpointFormat> layout;  ///< null: full precision
   QuantPlan plan;                                  ///< empty: full precision
+  std::vector<std::string> notes;                  ///< CheckpointFormat::notes of it
 };
 
 /// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError

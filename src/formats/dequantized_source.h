@@ -1,0 +1,39 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ptq/formats/format.h"
+#include "ptq/io/checkpoint.h"
+
+namespace ptq {
+
+/// The tensors a full-precision model of a quantized checkpoint would have: "<site>.weight" is
+/// dequantized on demand, the packed tensors are hidden, everything else passes through.
+class DequantizedSource : public TensorSource {
+ public:
+  /// `plan`: the quantized sites among `sites`.
+  DequantizedSource(std::shared_ptr<const TensorSource> packed,
+                    std::shared_ptr<const CheckpointFormat> layout, const QuantPlan& plan,
+                    const std::vector<LinearSite>& sites);
+
+  bool contains(const std::string& name) const override;
+  /// "<site>.weight" is float32 [out, in]; throws what CheckpointFormat::unpack throws.
+  at::Tensor tensor(const std::string& name) const override;
+  std::vector<std::string> names() const override;
+  void release(const std::string& name) const override;
+
+ private:
+  struct Quantized {
+    LinearSite site;
+    QuantScheme scheme;
+    std::vector<std::string> packed;  ///< the tensors it is made from
+  };
+  std::shared_ptr<const TensorSource> packed_;
+  std::shared_ptr<const CheckpointFormat> layout_;
+  std::map<std::string, Quantized> quantized_;  ///< by "<site>.weight"
+  std::vector<std::string> names_;
+};
+
+}  // namespace ptq

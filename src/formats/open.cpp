@@ -1,0 +1,69 @@
+#include "ptq/formats/open.h"
+
+#include <utility>
+
+#include "dequantized_source.h"
+#include "gptq_config.h"
+#include "json_fields.h"
+#include "ptq/core/error.h"
+#include "ptq/io/json.h"
+
+namespace ptq {
+namespace {
+
+/// The "quantization_config", null for a full-precision directory.  AutoGPTQ used to write it into
+/// quantize_config.json alone.
+Json find_quantization_config(const Checkpoint& checkpoint) {
+  const Json& config = checkpoint.config();
+  for (const char* key : {"quantization_config", "compression_config"})
+    if (config.contains(key) && !config.at(key).is_null()) return config.at(key);
+  const std::filesystem::path alone = checkpoint.directory() / "quantize_config.json";
+  for (const std::string& name : checkpoint.names()) {
+    const size_t dot = name.rfind('.');
+    const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
+    if (last != "qweight" && last != "weight_packed") continue;
+    if (last == "weight_packed" || !std::filesystem::exists(alone))
+      throw FormatError(checkpoint.directory().string() + ": " + name +
+                        " is quantized, but config.json has no quantization_config");
+    Json legacy = read_json_file(alone, int64_t{1} << 24);
+    if (legacy.is_object() && !legacy.contains("quant_method")) legacy["quant_method"] = "gptq";
+    return legacy;
+  }
+  return nullptr;
+}
+
+/// The name of the format that reads `config`.
+std::string find_format(const Json& config) {
+  std::string known;
+  for (const std::string& name : formats().names()) {
+    if (formats().make(name)->reads(config)) return name;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  const JsonFields fields(config, "quantization_config");
+  std::string described = "quant_method \"" + fields.text("quant_method", "") + "\"";
+  const std::string gptq = gptq_checkpoint_format(config);
+  if (!gptq.empty()) described += " with checkpoint_format \"" + gptq + "\"";
+  throw UnsupportedError("the directory is quantized with " + described + ", which is not read",
+                         "formats that are read: " + known);
+}
+
+}  // namespace
+
+OpenedModel open_directory(const std::filesystem::path& directory) {
+  OpenedModel opened;
+  opened.checkpoint = std::make_shared<Checkpoint>(directory);
+  opened.model = open_model(opened.checkpoint, opened.checkpoint->config());
+  const Json config = find_quantization_config(*opened.checkpoint);
+  if (config.is_null()) return opened;
+  opened.format = find_format(config);
+  opened.layout = formats().make(opened.format);
+  const std::vector<LinearSite> sites = opened.model->sites();
+  opened.plan = opened.layout->plan(config, sites, *opened.checkpoint);
+  opened.notes = opened.layout->notes(opened.plan, *opened.checkpoint);
+  opened.model = open_model(
+      std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout, opened.plan, sites),
+      opened.checkpoint->config());
+  return opened;
+}
+
+}  // namespace ptq
