@@ -36,7 +36,8 @@ class Block {
   virtual at::Tensor stage_input(size_t index, const BlockState& state) const = 0;
 
   /// Takes the outputs of stage `index`, one [batch, seq, out] a linear in `stages()` order, and
-  /// moves `state` on. The state after the last stage holds the block's output in `hidden`.
+  /// moves `state` on; the state after the last stage holds the block's output in `hidden`.
+  /// Without autograd it may write over `outputs`, never over what `state` held.
   virtual void accept(size_t index, std::vector<at::Tensor> outputs, BlockState& state) const = 0;
 
   /// float32 [batch, seq, hidden] -> the block's output, same shape.

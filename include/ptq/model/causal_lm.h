@@ -59,7 +59,8 @@ class ModelFamily {
 };
 const Registry<ModelFamily>& families();
 
-/// Reads `config`, picks the family by model_type and opens it.
+/// Reads `config`, picks the family by model_type and opens it.  Throws UnsupportedError for a
+/// model_type without a family, and what ModelConfig::from_json and ModelFamily::open throw.
 std::unique_ptr<CausalLM> open_model(std::shared_ptr<const TensorSource> weights,
                                      const Json& config);
 

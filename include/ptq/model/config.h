@@ -30,7 +30,7 @@ struct ModelConfig {
   Json raw;  ///< the whole object, for what only one family reads
 
   /// Throws FormatError for a missing or wrong field (naming it), UnsupportedError for an unknown
-  /// model_type, rope type or a field that changes the computation and is not implemented.
+  /// rope type or a field that changes the computation and is not implemented.
   static ModelConfig from_json(const Json& config);
 };
 

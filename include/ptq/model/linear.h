@@ -5,6 +5,11 @@
 
 namespace ptq {
 
+/// x Wᵀ + b: `x` float32 [..., in], `weight` [out, in] in float32, bfloat16 or float16 (a slice of
+/// an LM head as stored), `bias` float32 [out] or undefined -> float32 [..., out].  Arithmetic is
+/// float32; without autograd a result row depends on its own input row only, to the last bit.
+at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
 /// y = x Wᵀ + b of one site; never knows which method made W.
 class Linear {
  public:

@@ -14,6 +14,9 @@ struct LinearSite {
       0;  ///< order inside the block: a stage's inputs depend only on sites of earlier stages
   int64_t out_features = 0;
   int64_t in_features = 0;
+  /// What makes the input, where a factor per input channel can be moved to: a norm or an earlier
+  /// linear of the block ("model.layers.3.input_layernorm"); empty: nothing can take one.
+  std::string producer = {};
 };
 
 }  // namespace ptq

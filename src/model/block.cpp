@@ -1,0 +1,22 @@
+#include "ptq/model/block.h"
+
+#include <utility>
+
+namespace ptq {
+
+at::Tensor Block::forward(const at::Tensor& hidden) const {
+  BlockState state{hidden, {}};
+  for (size_t index = 0; index < stages_.size(); ++index)
+    run_stage(index, state);
+  return state.hidden;
+}
+
+void Block::run_stage(size_t index, BlockState& state) const {
+  const at::Tensor input = stage_input(index, state);
+  std::vector<at::Tensor> outputs;
+  for (const Linear& layer : stages_[index].linears)
+    outputs.push_back(layer.forward(input));
+  accept(index, std::move(outputs), state);
+}
+
+}  // namespace ptq

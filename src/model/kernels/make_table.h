@@ -1,0 +1,29 @@
+#pragma once
+#include "attention_kernel.h"
+#include "row_kernels.h"
+
+namespace ptq::kernels {
+
+/// The kernels of the instruction set that the including file is compiled for.
+template <class Isa>
+constexpr Table make_table(const char* name) {
+  using Multiply = ProductKernel<Isa>;
+  using Attention = AttentionKernel<Isa>;
+  using Rows = RowKernels<Isa>;
+  return {name,
+          Multiply::kPanel,
+          Multiply::template pack<float>,
+          Multiply::template pack<uint16_t>,
+          Multiply::multiply,
+          Attention::tokens,
+          Attention::scratch,
+          Attention::attend,
+          Rows::rotate,
+          Rows::rms_norm,
+          Rows::silu_mul,
+          Rows::exp,
+          Rows::row_nll,
+          Rows::row_kl};
+}
+
+}  // namespace ptq::kernels

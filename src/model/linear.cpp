@@ -1,0 +1,42 @@
+#include "ptq/model/linear.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "matmul.h"
+#include "row_ops.h"
+
+namespace ptq {
+
+at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (weight.scalar_type() != at::kFloat && weight.scalar_type() != at::kBFloat16)
+    return affine(x, weight.to(at::kFloat), bias);
+  const bool recorded = at::GradMode::is_enabled() && weight.requires_grad();
+  if (recorded || needs_record({x, bias}) || !weight.is_cpu())
+    return at::linear(x, weight.to(x.scalar_type()), bias);
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = weight.size(0);
+  return matmul_transposed(x.reshape({-1, weight.size(1)}), weight, bias).view(sizes);
+}
+
+Linear::Linear(LinearSite site, at::Tensor weight, at::Tensor bias)
+    : site_(std::move(site)), bias_(std::move(bias)) {
+  set_weight(std::move(weight));
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  return affine(x, weight_, bias_);
+}
+
+void Linear::set_weight(at::Tensor weight) {
+  if (weight.scalar_type() != at::kFloat || weight.dim() != 2 ||
+      weight.size(0) != site_.out_features || weight.size(1) != site_.in_features)
+    throw std::logic_error("weight of " + site_.name + " must be float32 [" +
+                           std::to_string(site_.out_features) + ", " +
+                           std::to_string(site_.in_features) + "]");
+  weight_ = std::move(weight);
+}
+
+}  // namespace ptq

@@ -1,0 +1,39 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ptq/io/checkpoint.h"
+#include "ptq/model/linear.h"
+
+namespace ptq {
+
+/// Reads a model's tensors, checked against the shapes its config demands.
+class Weights {
+ public:
+  explicit Weights(std::shared_ptr<const TensorSource> source) : source_(std::move(source)) {}
+
+  /// The tensor as stored.  Throws FormatError naming it if it is absent, not of a floating dtype
+  /// or not of `shape`.
+  at::Tensor stored(const std::string& name, const std::vector<int64_t>& shape) const;
+
+  /// A float32 copy; the source's pages are given back.  Throws as `stored`.
+  at::Tensor load(const std::string& name, const std::vector<int64_t>& shape) const;
+
+  /// `name`, or `other` where only that is stored: tied tensors have either name on disk.
+  std::string either(const std::string& name, const std::string& other) const {
+    return !source_->contains(name) && source_->contains(other) ? other : name;
+  }
+
+  /// The linear of a site: weight and, if `bias`, bias.
+  Linear load_linear(const LinearSite& site, bool bias) const;
+
+  /// Rows `ids` int64 [...] of the table `name`, as float32 [..., width]; only they are read.
+  at::Tensor rows(const std::string& name, const std::vector<int64_t>& shape,
+                  const at::Tensor& ids) const;
+
+ private:
+  std::shared_ptr<const TensorSource> source_;
+};
+
+}  // namespace ptq
