@@ -44,6 +44,19 @@ at::Tensor fed_forward(const at::Tensor& miss, const at::Tensor& feedback, int64
   return at::mm(miss.narrow(1, 0, first), feedback.narrow(0, 0, first).narrow(1, first, count));
 }
 
+/// The weights of a group as best changed to make up for the columns before it, before any of the
+/// group's own is rounded.
+at::Tensor compensated(const at::Tensor& weight, const at::Tensor& miss, const at::Tensor& feedback,
+                       int64_t first, int64_t count) {
+  const at::Tensor group = weight.narrow(1, first, count);
+  if (first == 0) return group;
+  // Unrounded, a column that moves feeds its move forward too: (w − w̃) R_gg = −u.
+  const at::Tensor corner = feedback.narrow(0, first, count).narrow(1, first, count);
+  return group + at::linalg_solve_triangular(corner, fed_forward(miss, feedback, first, count),
+                                             /*upper=*/true, /*left=*/false,
+                                             /*unitriangular=*/true);
+}
+
 }  // namespace
 
 Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, SolverGrids& grids,
@@ -57,12 +70,9 @@ Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, So
   const at::Tensor error = at::zeros({out}, at::kDouble);
   Solution solution{at::empty({out, in}, at::kByte), 0};
   for (const Step& step : plan_steps(in, scheme.group_length(in), static_cast<bool>(grids.refit))) {
-    if (step.opens_group >= 0) {
-      at::Tensor current = weight.narrow(1, step.first, step.group_length);
-      if (step.first > 0)
-        current = current + fed_forward(miss, factor.feedback, step.first, step.group_length);
-      grids.refit(current, step.opens_group);
-    }
+    if (step.opens_group >= 0)
+      grids.refit(compensated(weight, miss, factor.feedback, step.first, step.group_length),
+                  step.opens_group);
     const at::Tensor update =
         step.first > 0 ? fed_forward(miss, factor.feedback, step.first, step.count) : at::Tensor();
     const kernels::ColumnBlock block{weight.data_ptr<float>(),

