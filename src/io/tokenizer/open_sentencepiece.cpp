@@ -1,8 +1,7 @@
 #include <mutex>
 
-#include <sentencepiece_processor.h>
-
 #include "ptq/core/error.h"
+#include "sentencepiece_client.h"
 #include "sentencepiece_proto.h"
 #include "text_model.h"
 #include "utf8.h"
@@ -11,30 +10,18 @@
 namespace ptq::tokenizer {
 namespace {
 
-using Processor = sentencepiece::SentencePieceProcessor;
-
 constexpr std::string_view kMark = "\xE2\x96\x81";  // U+2581, how spaces are spelled in pieces
-
-std::unique_ptr<Processor> load(const std::string& model, const std::string& file) {
-  auto processor = std::make_unique<Processor>();
-  const auto status = processor->LoadFromSerializedProto(model);
-  if (!status.ok()) {
-    throw FormatError(file + ": is not a SentencePiece model: " + status.ToString());
-  }
-  return processor;
-}
 
 class SentencePieceModel final : public TextModel {
  public:
   SentencePieceModel(const std::string& model, const std::string& file, bool legacy)
-      : prefixing_(load(model, file)),
-        plain_(load(without_dummy_prefix(model), file)),
-        file_(file),
+      : prefixing_(model, file),
+        plain_(without_dummy_prefix(model), file),
         legacy_(legacy),
         cuts_words_(can_cut_words(read_sentencepiece_spec(model, file))) {}
 
   void encode(std::string text, bool starts_input, std::vector<int64_t>& out) const override {
-    const Processor& first = legacy_ || starts_input ? *prefixing_ : *plain_;
+    const Processor& first = legacy_ || starts_input ? prefixing_ : plain_;
     if (!cuts_words_) {
       append(first, text, out);
       return;
@@ -51,16 +38,15 @@ class SentencePieceModel final : public TextModel {
     }
   }
 
-  int64_t id_limit() const override { return prefixing_->GetPieceSize(); }
+  int64_t id_limit() const override { return prefixing_.size(); }
 
   /// The id of `token`, or -1.
   int32_t find(const std::string& token) const {
-    const int id = prefixing_->PieceToId(token);
-    return id >= 0 && id < prefixing_->GetPieceSize() && prefixing_->IdToPiece(id) == token ? id
-                                                                                            : -1;
+    const int id = prefixing_.find(token);
+    return id >= 0 && id < prefixing_.size() && prefixing_.piece(id) == token ? id : -1;
   }
 
-  const Processor& processor() const { return *prefixing_; }
+  const Processor& processor() const { return prefixing_; }
 
  private:
   /// Whether text may be cut before a space that follows another character: no piece reaches
@@ -70,8 +56,8 @@ class SentencePieceModel final : public TextModel {
         spec.removes_extra_whitespace || find(std::string(kMark)) < 0) {
       return false;
     }
-    for (int id = 0; id < prefixing_->GetPieceSize(); ++id) {
-      const std::string& piece = prefixing_->IdToPiece(id);
+    for (int id = 0; id < prefixing_.size(); ++id) {
+      const std::string piece = prefixing_.piece(id);
       bool marks_only = true;
       for (size_t at = 0; at < piece.size();) {
         const bool mark = piece.compare(at, kMark.size(), kMark) == 0;
@@ -95,9 +81,7 @@ class SentencePieceModel final : public TextModel {
   }
 
   void append(const Processor& processor, std::string_view text, std::vector<int64_t>& out) const {
-    std::vector<int> ids;
-    const auto status = processor.Encode({text.data(), text.size()}, &ids);
-    if (!status.ok()) throw FormatError(file_ + ": cannot encode: " + status.ToString());
+    const std::vector<int> ids = processor.encode(text);
     out.insert(out.end(), ids.begin(), ids.end());
   }
 
@@ -108,15 +92,14 @@ class SentencePieceModel final : public TextModel {
       return;
     }
     const size_t before = out.size();
-    append(*plain_, word, out);
+    append(plain_, word, out);
     if (word.size() > WordCache::kMaxWordBytes) return;
     const std::vector<int32_t> ids(out.begin() + static_cast<std::ptrdiff_t>(before), out.end());
     cache.insert(word, ids.data(), ids.data() + ids.size());
   }
 
-  std::unique_ptr<Processor> prefixing_;  ///< as the model says: puts a space in front
-  std::unique_ptr<Processor> plain_;      ///< does not
-  std::string file_;
+  Processor prefixing_;  ///< as the model says: puts a space in front
+  Processor plain_;      ///< does not
   bool legacy_, cuts_words_;
   mutable std::mutex mutex_;  ///< of `cache_`; who does not get it at once uses a cache of its own
   mutable WordCache cache_;
@@ -127,7 +110,7 @@ Config with_model_names(Config config, const Processor& processor) {
   const auto name = [&](const char* key, int id) {
     if (id < 0) return;
     AddedToken token;
-    token.content = processor.IdToPiece(id);
+    token.content = processor.piece(id);
     token.special = true;
     config.named.emplace(key, token);
   };
@@ -146,13 +129,13 @@ std::unique_ptr<Tokenizer> open_sentencepiece(const std::filesystem::path& direc
   auto model = std::make_unique<SentencePieceModel>(bytes, file, config.legacy);
   const Processor& processor = model->processor();
   AddedTokenList added([&model](const std::string& token) { return model->find(token); },
-                       processor.GetPieceSize());
+                       processor.size());
   const Config complete = with_model_names(config, processor);
   added.add(complete);
-  for (int id = 0; id < processor.GetPieceSize(); ++id) {
-    if (!processor.IsControl(id)) continue;
+  for (int id = 0; id < processor.size(); ++id) {
+    if (!processor.is_control(id)) continue;
     AddedToken token;
-    token.content = processor.IdToPiece(id);
+    token.content = processor.piece(id);
     token.special = true;
     if (!token.content.empty()) added.add(std::move(token), file);
   }
