@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -96,9 +97,16 @@ void CheckpointWriter::open_partial() {
   // A file system without locks must not stop the run.
   if (::flock(lock_->directory.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     throw ConfigError("another run is writing to " + shown(partial_));
-  if (exists && !options_.resume)
-    for (const auto& entry : fs::directory_iterator(partial_))
-      remove_tree(entry.path());
+  std::set<fs::path> shards;
+  for (int i = 0; i < options_.shards; ++i)
+    shards.insert(shard_path(i));
+  for (const auto& entry : fs::directory_iterator(partial_)) {
+    // A resumed run keeps its state and shards, not what a kill left half written.
+    const std::string extension = entry.path().extension().string();
+    const bool stale =
+        extension == ".tmp" || (extension == ".safetensors" && shards.count(entry.path()) == 0);
+    if (!options_.resume || stale) remove_tree(entry.path());
+  }
   sync_directory(options_.directory.parent_path());
 }
 
@@ -166,8 +174,7 @@ void CheckpointWriter::finish(const Json& config, const std::function<void()>& l
   remove_tree(old);
   // Only now: until the rename they are what a resumed run starts from.
   for (const auto& entry : fs::directory_iterator(output))
-    if (entry.path().filename() == kProgressFile || entry.path().extension() == kStateExtension ||
-        entry.path().extension() == ".tmp")
+    if (entry.path().filename() == kProgressFile || entry.path().extension() == kStateExtension)
       remove_tree(entry.path());
   lock_.reset();
 }

@@ -1,10 +1,13 @@
 #include "token_files.h"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 
 #include "posix.h"
 #include "ptq/io/file.h"
 #include "ptq/io/json.h"
+#include "tokenizer/utf8.h"
 
 namespace ptq {
 namespace {
@@ -95,9 +98,9 @@ std::vector<std::vector<int64_t>> read_token_rows(const std::filesystem::path& p
 std::vector<int64_t> read_text_tokens(const std::filesystem::path& path, const Tokenizer& tokenizer,
                                       int64_t vocab_size) {
   const std::string text = read_non_empty(path);
-  const size_t invalid = find_invalid_utf8(text);
-  if (invalid != std::string_view::npos)
-    throw FormatError(shown(path) + " is not UTF-8 at byte " + std::to_string(invalid),
+  const size_t valid = ptq::tokenizer::valid_utf8_prefix(text);
+  if (valid < text.size())
+    throw FormatError(shown(path) + " is not UTF-8 at byte " + std::to_string(valid),
                       "convert it, for example with iconv");
   return encode_checked(text, tokenizer, vocab_size, shown(path));
 }
@@ -117,29 +120,6 @@ std::vector<int64_t> read_tokens(const std::filesystem::path& path, const Tokeni
   throw ConfigError(
       shown(path) + ": unknown kind of calibration file",
       "known: .txt and .raw (a text), .jsonl (objects with \"text\"), .json (token ids)");
-}
-
-size_t find_invalid_utf8(std::string_view text) {
-  size_t i = 0;
-  const auto byte = [&](size_t k) { return static_cast<uint8_t>(text[k]); };
-  while (i < text.size()) {
-    const uint8_t lead = byte(i);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0xC2 || lead > 0xF4 || text.size() - i < length) return i;
-    for (size_t k = 1; k < length; ++k)
-      if ((byte(i + k) & 0xC0) != 0x80) return i;
-    // Overlong forms, surrogates and what lies beyond U+10FFFF show in the second byte.
-    const uint8_t second = byte(i + 1);
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-        (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F))
-      return i;
-    i += length;
-  }
-  return std::string_view::npos;
 }
 
 }  // namespace ptq

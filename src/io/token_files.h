@@ -1,8 +1,6 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "ptq/io/tokenizer.h"
@@ -22,8 +20,5 @@ std::vector<int64_t> read_text_tokens(const std::filesystem::path& path, const T
 /// All tokens of a calibration file in order, by its extension: .txt and .raw, .jsonl, .json.
 std::vector<int64_t> read_tokens(const std::filesystem::path& path, const Tokenizer& tokenizer,
                                  int64_t vocab_size);
-
-/// The byte where `text` stops being UTF-8 (RFC 3629), or npos.
-size_t find_invalid_utf8(std::string_view text);
 
 }  // namespace ptq

@@ -99,6 +99,7 @@ TEST(CheckpointWriter, AKilledRunResumesToTheSameBytes) {
     writer.add_shard(0, shard_tensors(0));
     write_file_atomically(writer.partial_directory() / "progress.json", "{}");
     write_bytes(writer.partial_directory() / "model-00002-of-00002.safetensors.tmp", "half");
+    write_bytes(writer.partial_directory() / "model-00002-of-00009.safetensors", "other");
   });
   EXPECT_FALSE(std::filesystem::exists(scratch / "out"));
   EXPECT_THAT(message_of<ConfigError>([&] { CheckpointWriter writer(options); }),

@@ -245,5 +245,24 @@ TEST(TokenRows, AreRefusedUnlessOfOneLength) {
               HasSubstr("row 2 has 1 ids, but row 0 has 2"));
 }
 
+// This program holds LibTorch, whose Protocol Buffers must not meet those of libsentencepiece.
+TEST(TokensText, SharedSentencePieceModelIsReadBesideLibTorch) {
+  const std::filesystem::path model =
+      PTQ_SOURCE_DIR "/../shared/data/tokenizers/llama2/tokenizer.model";
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << "no shared data";
+  const Scratch scratch;
+  std::filesystem::create_symlink(std::filesystem::absolute(model), scratch / "tokenizer.model");
+  std::unique_ptr<Tokenizer> tokenizer;
+  try {
+    tokenizer = Tokenizer::open(scratch / "");
+  } catch (const UnsupportedError& error) {
+    GTEST_SKIP() << error.what();  // a build with AddressSanitizer
+  }
+  EXPECT_THAT(tokenizer->encode("Hello world", false), ElementsAre(15043, 3186));
+  std::filesystem::remove(scratch / "tokenizer.model");
+  write_bytes(scratch / "tokenizer.model", std::string(500, '\xff'));
+  EXPECT_THROW(Tokenizer::open(scratch / ""), FormatError);
+}
+
 }  // namespace
 }  // namespace ptq
