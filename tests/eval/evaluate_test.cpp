@@ -91,8 +91,22 @@ TEST(Evaluate, PerplexityOfAUniformModelIsItsVocabulary) {
   EXPECT_NEAR(result.model.standard_error, 0.0, 37.0 * 1e-14);
 }
 
+TEST(Evaluate, ReadsTheHeadInTheDtypeOfTheCheckpoint) {
+  const WindowPlan plan = random_plan({"gptq", 12, 5, -1});
+  for (const at::ScalarType dtype : {at::kHalf, at::kBFloat16, at::kDouble}) {
+    FakeModel model({});
+    model.head_ = model.head_.to(dtype);
+    const EvalResult result = evaluate(model, nullptr, plan, {});
+    for (size_t i = 0; i < plan.windows.size(); ++i)
+      EXPECT_NEAR(result.model.window_nll[i], oracle_nll(model, plan.windows[i]), kLogitRounding)
+          << at::toString(dtype) << " " << i;
+  }
+}
+
 TEST(Evaluate, SettingsChangeNothingBeyondRounding) {
-  const FakeModel model({}), reference({37, 8, 2, 64, 1});
+  FakeModel model({}), reference({37, 8, 2, 64, 1});
+  model.head_ = model.head_.to(at::kHalf);  // head_weight_bytes acts on these only
+  reference.head_ = reference.head_.to(at::kHalf);
   const WindowPlan plan = random_plan({"sliding", 12, 5, -1});
   EvalSettings one_by_one;
   one_by_one.batch_tokens = 1;

@@ -61,8 +61,8 @@ struct EvalProgress {
 /// How evaluate() walks; no setting changes a figure beyond rounding.
 struct EvalSettings {
   int64_t batch_tokens = 2048;  ///< that go through a block together (at least one window)
-  int64_t head_rows = 256;      ///< tokens whose logits are in memory at a time
-  /// The LM head is held as float32 up to this size, else converted in slices of it.
+  int64_t head_rows = 512;      ///< tokens whose logits are in memory at a time
+  /// A float16 LM head is held as float32 up to this size, else converted in slices of it.
   int64_t head_weight_bytes = int64_t{512} << 20;
   /// For the hidden states of both models; a longer text is done in parts, each of which loads
   /// every block again.
