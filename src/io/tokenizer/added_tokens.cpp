@@ -35,6 +35,7 @@ size_t skip_spaces_back(std::string_view text, size_t at, size_t limit) {
 }  // namespace
 
 void AddedTokenFinder::add(std::string_view content, const AddedToken& token) {
+  begins_[static_cast<unsigned char>(content[0])] = true;
   int32_t node = 0;
   for (const char c : content) {
     const auto byte = static_cast<unsigned char>(c);
@@ -74,7 +75,8 @@ std::vector<Segment> AddedTokenFinder::split(std::string_view text) const {
   std::vector<Segment> segments;
   size_t done = 0;
   for (size_t at = 0; at < text.size() && !tokens_.empty();) {
-    const Match match = longest_at(text, at);
+    const bool possible = begins_[static_cast<unsigned char>(text[at])];
+    const Match match = possible ? longest_at(text, at) : Match{};
     if (match.token < 0) {
       ++at;
       continue;

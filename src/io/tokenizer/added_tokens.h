@@ -1,10 +1,11 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "regex.h"
+#include "text_regex.h"
 
 namespace ptq::tokenizer {
 
@@ -51,6 +52,7 @@ class AddedTokenFinder {
   Match longest_at(std::string_view text, size_t begin) const;
 
   std::vector<Node> trie_{1};
+  std::array<bool, 256> begins_{};  ///< by byte: some token begins with it
   std::vector<AddedToken> tokens_;
 };
 

@@ -18,8 +18,9 @@ std::vector<MergeRule> parse_merges(const JsonView& json) {
       if (!two)
         view().fail("must be two tokens with a space between, is \"" + std::string(text) + "\"");
       merges.emplace_back(text.substr(0, space), text.substr(space + 1));
-    } else if (item.is_array() && item.size() == 2) {
-      merges.emplace_back(view().at(size_t{0}).text(), view().at(size_t{1}).text());
+    } else if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
+      merges.emplace_back(*item[0].get_ptr<const std::string*>(),
+                          *item[1].get_ptr<const std::string*>());
     } else {
       view().fail("must be \"a b\" or [\"a\", \"b\"]");
     }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "json_view.h"
-#include "regex.h"
+#include "text_regex.h"
 
 namespace ptq::tokenizer {
 

@@ -1,5 +1,7 @@
 #include "vocabulary.h"
 
+#include <algorithm>
+
 namespace ptq::tokenizer {
 
 Vocabulary::Vocabulary(const JsonView& json) {
@@ -7,7 +9,10 @@ Vocabulary::Vocabulary(const JsonView& json) {
   ids_.reserve(members.size());
   int32_t limit = 0;
   for (const auto& [token, id] : members) {
-    limit = std::max(limit, JsonView(id, json.file(), "vocab[\"" + token + "\"]").token_id() + 1);
+    const bool good = id.is_number_unsigned() && id.get<uint64_t>() <= uint64_t{kMaxTokenId};
+    // The view, which spells out its path, is made for the message alone: files have 100 000s.
+    if (!good) JsonView(id, json.file(), "model.vocab[\"" + token + "\"]").token_id();
+    limit = std::max(limit, id.get<int32_t>() + 1);
   }
   tokens_.resize(static_cast<size_t>(limit));
   std::vector<bool> used(tokens_.size());

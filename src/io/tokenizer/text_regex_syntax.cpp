@@ -2,7 +2,7 @@
 #include <string>
 
 #include "ptq/core/error.h"
-#include "regex.h"
+#include "text_regex.h"
 
 namespace ptq::tokenizer {
 namespace {

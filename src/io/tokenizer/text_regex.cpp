@@ -1,4 +1,4 @@
-#include "regex.h"
+#include "text_regex.h"
 
 #include <array>
 #include <new>
