@@ -99,7 +99,7 @@ class Refusal(CliTestCase):
             (2, ["--bits"], [*rtn, "--bits", "four"]),
             (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),
             (4, ["48", "q_proj"], [*rtn, "--group-size", "48"]),
-            (4, ["gptq", "5"], [*rtn, "--format", "gptq", "--bits", "5", "--group-size", "64"]),
+            (4, ["5 bits", "compressed-tensors"], [*rtn, "--format", "gptq", "--bits", "5", "--group-size", "64"]),
             (2, ["seqlen"], ["quantize", MODEL, *out, "--calibration", CALIBRATION, "--seqlen", "100000", "--group-size", "64"]),
             (4, ["cuda"], [*rtn, "--group-size", "64", "--device", "cuda"]),
             (7, ["limit"], [*rtn, "--group-size", "64", "--memory-limit", "1M"]),
