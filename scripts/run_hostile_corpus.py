@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a program over a corpus of make_hostile_corpus.py and checks every answer.
 
-    scripts/run_hostile_corpus.py PTQ CORPUS_DIR [--jobs N] [--only SUBSTRING] [--verbose] [--self-test]
+    scripts/run_hostile_corpus.py PTQ CORPUS_DIR [--jobs N] [--only SUBSTRING] [--time-limit S] [--verbose] [--self-test]
 
 Each case must end within the time limit with its exit code (never by a signal or a sanitizer), say on stderr what the
 manifest asks for, and leave nothing at its output path unless it succeeds.  Exit code 1 if any case does not.
@@ -9,6 +9,7 @@ manifest asks for, and leave nothing at its output path unless it succeeds.  Exi
 """
 import argparse
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
@@ -16,15 +17,14 @@ import subprocess
 import sys
 import tempfile
 
-TIME_LIMIT_SECONDS = 20
 SANITIZER = ("AddressSanitizer", "runtime error:", "LeakSanitizer")
 
 
-def faults_of(case, result, left):
+def faults_of(case, result, left, time_limit):
     """What is wrong with the answer to a case; `left` names what the run left behind."""
     faults = []
     if result is None:
-        return [f"no end within {TIME_LIMIT_SECONDS} s"]
+        return [f"no end within {time_limit} s"]
     message = result.stderr.decode(errors="replace")
     if result.returncode < 0:
         faults.append(f"died by signal {-result.returncode}")
@@ -40,7 +40,7 @@ def faults_of(case, result, left):
     return faults
 
 
-def run_case(program, corpus, case, time_limit=TIME_LIMIT_SECONDS):
+def run_case(program, corpus, case, time_limit):
     """(case, its faults, its stderr)"""
     with tempfile.TemporaryDirectory(prefix="ptq-hostile-") as work:
         places = {"{corpus}": str(corpus), "{out}": os.path.join(work, "out")}
@@ -55,18 +55,20 @@ def run_case(program, corpus, case, time_limit=TIME_LIMIT_SECONDS):
         except subprocess.TimeoutExpired:
             result = None
         left = sorted(os.listdir(work))
-        return case, faults_of(case, result, left), "" if result is None else result.stderr.decode(errors="replace")
+        message = "" if result is None else result.stderr.decode(errors="replace")
+        return case, faults_of(case, result, left, time_limit), message
 
 
-def run_all(program, corpus, cases, jobs, verbose):
+def run_all(program, cases, args):
     """The number of cases with faults, which are printed."""
     bad = 0
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for case, faults, message in pool.map(lambda case: run_case(program, corpus, case), cases):
+    run = functools.partial(run_case, program, args.corpus.resolve(), time_limit=args.time_limit)
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for case, faults, message in pool.map(run, cases):
             if faults:
                 bad += 1
                 print(f"FAILED {case['name']}: {'; '.join(faults)}")
-            if verbose or faults:
+            if args.verbose or faults:
                 print(f"  ptq {' '.join(case['args'])}")
                 print("".join(f"  | {line}\n" for line in message.strip().splitlines()[-8:]), end="")
     return bad
@@ -99,6 +101,7 @@ def main():
     parser.add_argument("corpus", type=pathlib.Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--time-limit", type=float, default=20, metavar="S", help="seconds a case may take")
     parser.add_argument("--verbose", action="store_true", help="show every message")
     parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args()
@@ -109,7 +112,7 @@ def main():
         return
     if not cases:
         sys.exit(f"no case is named *{args.only}*")
-    bad = run_all([str(args.program.resolve())], corpus, cases, args.jobs, args.verbose)
+    bad = run_all([str(args.program.resolve())], cases, args)
     print(f"{len(cases) - bad} of {len(cases)} cases as they must be")
     sys.exit(1 if bad else 0)
 

@@ -107,8 +107,14 @@ void check_tiling(const std::map<std::string, TensorEntry>& entries, uint64_t da
                   const std::string& where) {
   using Named = std::pair<const std::string, TensorEntry>;
   std::vector<const Named*> order;
-  for (const Named& named : entries)
+  for (const Named& named : entries) {
+    if (named.second.end > data_bytes)
+      throw FormatError(where + ": tensor " + in_quotes(named.first) + " ends at byte " +
+                            std::to_string(named.second.end) + " of the data, but the file holds " +
+                            std::to_string(data_bytes),
+                        "the file may be cut off: fetch it again");
     order.push_back(&named);
+  }
   std::sort(order.begin(), order.end(), [](const Named* a, const Named* b) {
     return std::tie(a->second.begin, a->second.end) < std::tie(b->second.begin, b->second.end);
   });
@@ -116,10 +122,6 @@ void check_tiling(const std::map<std::string, TensorEntry>& entries, uint64_t da
   for (const Named* named : order) {
     const TensorEntry& entry = named->second;
     const std::string tensor = where + ": tensor " + in_quotes(named->first);
-    if (entry.end > data_bytes)
-      throw FormatError(tensor + " ends at byte " + std::to_string(entry.end) +
-                            " of the data, but the file holds only " + std::to_string(data_bytes),
-                        "the file may be cut off: fetch it again");
     if (entry.begin < end)
       throw FormatError(tensor + " begins at byte " + std::to_string(entry.begin) +
                         " and overlaps the tensor before it, which ends at " + std::to_string(end));
