@@ -58,7 +58,6 @@ void StageRunner::for_each_batch(
     const int64_t count = std::min(step, states_.size(0) - first);
     BlockState state{states_.narrow(0, first, count), {}};
     if (replays_) {
-      state.hidden = state.hidden.clone();  // a block may update the stream in place
       for (size_t earlier = 0; earlier < stage_; ++earlier)
         block_.run_stage(earlier, state);
     } else if (carried_.defined()) {

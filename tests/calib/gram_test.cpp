@@ -37,9 +37,9 @@ TEST_P(GramOfWidth, EqualsTheFullProductInFloat64) {
   EXPECT_EQ(gram.tokens(), 21);
 }
 
-// Around the panel widths 96 and 192, where the triangle is cut.
-INSTANTIATE_TEST_SUITE_P(PanelEdges, GramOfWidth,
-                         testing::Values(1, 5, 95, 96, 97, 200, 769, 1000));
+// Around the leaf of 144 columns and odd halves of it, where the triangle is cut.
+INSTANTIATE_TEST_SUITE_P(LeafEdges, GramOfWidth,
+                         testing::Values(1, 5, 143, 144, 145, 289, 576, 1000));
 
 TEST(Gram, TellsTheFirstPositionsShareOfTheDiagonal) {
   at::manual_seed(2);
