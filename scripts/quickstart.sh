@@ -40,7 +40,7 @@ ptq=${PTQ:-build/release/bin/ptq}
 mkdir -p "$out"
 
 if [ -z "$model" ]; then
-  # 3 bits show on a model of this size what the methods differ by; 4 bits nearly do not.
+  # 3 bits show at a glance what the methods differ by.
   model=$default; calibration=${calibration:-$default/calibration.txt}; text=${text:-$default/heldout.txt}
   seqlen=${seqlen:-256}; bits=${bits:-3}
 elif [ "$model" = smollm2 ]; then

@@ -21,7 +21,7 @@ def main():
         evaluation = load(f"{results}/{name}.eval.json")
         perplexity = evaluation["model"]
         row = [name, "", f"{directory_bytes(directory) / 1e6:.2f}", f"{perplexity['perplexity']:.3f}",
-               f"{perplexity['standard_error']:.3f}", "", "", ""]
+               f"{perplexity['perplexity_standard_error']:.3f}", "", "", ""]
         if name != "full":
             report = load(f"{results}/{name}.quantize.json")
             row[1] = f"{report['bits_per_weight']:.3f}"
