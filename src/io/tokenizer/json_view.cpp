@@ -84,15 +84,19 @@ bool JsonView::flag(const std::string& key, bool fallback) const {
   return member ? member->flag() : fallback;
 }
 
+bool is_token_id(const nlohmann::json& value) {
+  // Literals above int64 are unsigned, and would turn negative as signed numbers.
+  if (value.is_number_unsigned()) return value.get<uint64_t>() <= uint64_t{kMaxTokenId};
+  return value.is_number_integer() && value.get<int64_t>() >= 0 &&
+         value.get<int64_t>() <= kMaxTokenId;
+}
+
 int32_t JsonView::token_id() const {
-  // A literal above int64 parses as unsigned, so it must be compared before it is converted.
-  const bool fits =
-      value_->is_number_unsigned() && value_->get<uint64_t>() <= static_cast<uint64_t>(kMaxTokenId);
-  if (!fits) {
+  if (!is_token_id(*value_)) {
     fail("must be a token id from 0 to " + std::to_string(kMaxTokenId) + ", is " +
          value_->dump().substr(0, 40));
   }
-  return static_cast<int32_t>(value_->get<uint64_t>());
+  return value_->get<int32_t>();
 }
 
 }  // namespace ptq::tokenizer

@@ -14,6 +14,9 @@ nlohmann::json read_json(const std::filesystem::path& file);
 /// The bytes of `file`; FormatError if it cannot be read.
 std::string read_bytes(const std::filesystem::path& file);
 
+/// Whether `value` is an integer in [0, kMaxTokenId].
+bool is_token_id(const nlohmann::json& value);
+
 /// A JSON value (not owned) that knows its file and path, so that every fault can be named.
 class JsonView {
  public:

@@ -9,9 +9,8 @@ Vocabulary::Vocabulary(const JsonView& json) {
   ids_.reserve(members.size());
   int32_t limit = 0;
   for (const auto& [token, id] : members) {
-    const bool good = id.is_number_unsigned() && id.get<uint64_t>() <= uint64_t{kMaxTokenId};
     // The view, which spells out its path, is made for the message alone: files have 100 000s.
-    if (!good) JsonView(id, json.file(), "model.vocab[\"" + token + "\"]").token_id();
+    if (!is_token_id(id)) JsonView(id, json.file(), "model.vocab[\"" + token + "\"]").token_id();
     limit = std::max(limit, id.get<int32_t>() + 1);
   }
   tokens_.resize(static_cast<size_t>(limit));
