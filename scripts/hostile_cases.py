@@ -102,7 +102,7 @@ def add_tokenizers(corpus):
     case("merge-unknown-part", 3, put(["model", "merges", 0], "qqq zzz"), "qqq")
     case("merge-number", 3, put(["model", "merges", 0], 12), "merges")
     case("merges-text", 3, put(["model", "merges"], "a b"), "merges")
-    case("regex-broken", 3, pattern("(unclosed"), "(unclosed")
+    case("regex-broken", 4, pattern("(unclosed"), "(unclosed")
     case("pre-tokenizer-unknown", 4, put(["pre_tokenizer"], {"type": "Telepathy"}), "Telepathy")
     case("normalizer-unknown", 4, put(["normalizer"], {"type": "Upside"}), "Upside")
     case("added-token-list", 3, put(["added_tokens"], [7]), "added_tokens")

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ptq/core/error.h"
 #include "utf8.h"
 
 namespace ptq::tokenizer {
@@ -42,7 +43,13 @@ Pattern Pattern::parse(const JsonView& json) {
     if (pattern.literal_.empty()) literal->fail("must not be empty");
     return pattern;
   }
-  if (const auto expression = json.find("Regex")) return regex(expression->text());
+  if (const auto expression = json.find("Regex")) {
+    try {
+      return regex(expression->text());
+    } catch (const UnsupportedError& error) {
+      throw UnsupportedError(expression->file() + ": " + error.what());
+    }
+  }
   json.fail("must hold \"String\" or \"Regex\"");
 }
 
