@@ -50,9 +50,9 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
     // A missing or misshapen weight is found now, not after an hour of blocks.
     const TensorEntry& entry = input.checkpoint->entry(site.name + ".weight");
     if (entry.shape != std::vector<int64_t>{site.out_features, site.in_features})
-      throw FormatError(site.name + ".weight has another shape than config.json gives: " +
-                        std::to_string(site.out_features) + " x " +
-                        std::to_string(site.in_features));
+      throw FormatError(site.name + ".weight has the shape " + Json(entry.shape).dump() +
+                        ", but config.json gives [" + std::to_string(site.out_features) + "," +
+                        std::to_string(site.in_features) + "]");
   }
   plan = resolve_plan(job.plan, sites, *format);
   warnings = plan.warnings;
