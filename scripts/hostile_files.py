@@ -31,7 +31,7 @@ def add_headers(corpus):
         ("json-no-tensor", frame(b"{}"), "no tensor"),
         ("name-not-utf8", frame(header.replace(b"model.norm", b"model.n\xff\xfem"), data), "JSON"),
         ("duplicate-tensor", frame(twice, data), "model.norm.weight", "twice"),
-        ("pickle", b"PK\3\4" + bytes(1000), "limit"),
+        ("pickle", b"PK\3\4" + bytes(1000), "more than the file holds"),
     ]:
         model = corpus.base.copy()
         model.files["model.safetensors"] = content
