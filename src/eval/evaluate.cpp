@@ -55,8 +55,7 @@ class Evaluation {
   void check() const;
   size_t part_end(size_t first) const;
   void run_part(size_t first, size_t last);
-  void score_batch(const Batch& batch, std::vector<at::Tensor>& hidden,
-                   const std::vector<LmHead>& heads);
+  void score_batch(const Batch& batch, std::vector<at::Tensor>& hidden, std::vector<LmHead>& heads);
   void check_scored(const Side& side, size_t first, size_t count) const;
   void advance(double work, const std::string& step);
 
@@ -156,7 +155,7 @@ void Evaluation::check_scored(const Side& side, size_t first, size_t count) cons
 }
 
 void Evaluation::score_batch(const Batch& batch, std::vector<at::Tensor>& hidden,
-                             const std::vector<LmHead>& heads) {
+                             std::vector<LmHead>& heads) {
   const ScoredRows scored = scored_rows(plan_.windows, batch);
   for (int64_t first = 0; first < scored.rows.size(0); first += settings_.head_rows) {
     const int64_t count = std::min(settings_.head_rows, scored.rows.size(0) - first);
@@ -195,7 +194,7 @@ void Evaluation::run_part(size_t first, size_t last) {
   }
   std::vector<LmHead> heads;
   for (const Side& side : sides_)
-    heads.emplace_back(*side.model, settings_.head_weight_bytes);
+    heads.emplace_back(*side.model, settings_.head_rows, settings_.head_weight_bytes);
   for (size_t i = 0; i < part.size(); ++i) {
     std::vector<at::Tensor> hidden;
     for (HiddenStates& state : states)

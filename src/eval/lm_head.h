@@ -7,18 +7,20 @@
 
 namespace ptq {
 
-/// A model's final norm and LM head over a few rows at a time.
+/// A model's final norm and LM head over a few rows at a time, into one buffer.
 class LmHead {
  public:
-  /// float32 and bfloat16 heads are read as stored.  Others are converted: once if the float32
-  /// weight is at most `weight_bytes`, else in slices of that size at each call.
-  LmHead(const CausalLM& model, int64_t weight_bytes);
+  /// `rows`: at most so many a call.  float32 and bfloat16 heads are read as stored.  Others are
+  /// converted: once if the float32 weight is at most `weight_bytes`, else in slices of that size
+  /// at each call.
+  LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes);
 
-  /// float32 [n, hidden] -> logits, float32 [n, vocab].
-  at::Tensor logits(const at::Tensor& hidden) const;
+  /// float32 [n, hidden] -> logits, float32 [n, vocab]; the next call overwrites them.
+  at::Tensor logits(const at::Tensor& hidden);
 
  private:
   const CausalLM& model_;
+  at::Tensor buffer_;       ///< float32 [rows, vocab]
   at::Tensor weight_;       ///< [vocab, width]
   int64_t slice_rows_ = 0;  ///< rows of it that are multiplied together
 };

@@ -21,6 +21,15 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   return matmul_transposed(x.reshape({-1, weight.size(1)}), weight, bias).view(sizes);
 }
 
+void affine_into(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y) {
+  const bool fits = y.scalar_type() == at::kFloat && y.dim() == 2 && y.size(0) == x.size(0) &&
+                    y.size(1) == weight.size(0) && y.stride(1) == 1;
+  if (!fits) throw std::logic_error("the result of a product does not fit its buffer");
+  const bool read_as_stored =
+      weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
+  matmul_transposed_into(x, read_as_stored ? weight : weight.to(at::kFloat), y);
+}
+
 Linear::Linear(LinearSite site, at::Tensor weight, at::Tensor bias)
     : site_(std::move(site)), bias_(std::move(bias)) {
   set_weight(std::move(weight));

@@ -43,7 +43,8 @@ struct WeightBlock {
   }
 };
 
-void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed, at::Tensor& y) {
+void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed,
+              const at::Tensor& y) {
   const kernels::Table& kernel = kernels::table();
   const float* a = x.data_ptr<float>();
   float* c = y.data_ptr<float>();
@@ -60,8 +61,8 @@ void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed
       product.a_stride = x.size(1);
       product.b = packed + column * block.depth;
       product.panel_stride = kernel.panel * block.depth;
-      product.c = c + row * y.size(1) + block.first + column;
-      product.c_stride = y.size(1);
+      product.c = c + row * y.stride(0) + block.first + column;
+      product.c_stride = y.stride(0);
       product.rows = std::min(kInnerRows, end - row);
       product.depth = block.depth;
       product.columns = std::min(width, block.columns - column);
@@ -75,9 +76,15 @@ void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed
 
 at::Tensor matmul_transposed(const at::Tensor& x, const at::Tensor& weight,
                              const at::Tensor& bias) {
+  at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+  matmul_transposed_into(x, weight, y);
+  if (bias.defined()) y.add_(bias);
+  return y;
+}
+
+void matmul_transposed_into(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y) {
   const at::Tensor rows = x.contiguous(), w = weight.contiguous();
   const int64_t out = w.size(0), in = w.size(1);
-  at::Tensor y = at::empty({rows.size(0), out}, rows.options());
   const int64_t depth = std::min(in, kDepth), panel = kernels::table().panel;
   const int64_t columns =
       std::min(divide_up(out, panel), std::max(kPackedFloats / depth / panel, int64_t{1})) * panel;
@@ -91,8 +98,6 @@ at::Tensor matmul_transposed(const at::Tensor& x, const at::Tensor& weight,
       multiply(rows, block, packed, y);
     }
   }
-  if (bias.defined()) y.add_(bias);
-  return y;
 }
 
 }  // namespace ptq

@@ -9,4 +9,7 @@ namespace ptq {
 /// number of threads.
 at::Tensor matmul_transposed(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+/// As above without bias, into `y`, float32 [rows, out], each row contiguous.
+void matmul_transposed_into(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y);
+
 }  // namespace ptq

@@ -10,6 +10,11 @@ namespace ptq {
 /// float32; without autograd a result row depends on its own input row only, to the last bit.
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
+/// `affine` of float32 [rows, in] without bias and autograd into `y`, float32 [rows, out], a buffer
+/// to reuse or columns of one (each row contiguous): the pages of a fresh result of LM head size
+/// cost as much as a tenth of the product.  Throws std::logic_error if `y` does not fit.
+void affine_into(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y);
+
 /// y = x Wᵀ + b of one site; never knows which method made W.
 class Linear {
  public:
