@@ -1,0 +1,136 @@
+#include "ptq/formats/open.h"
+
+#include <fstream>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "ptq/core/error.h"
+#include "ptq/io/safetensors.h"
+#include "samples.h"
+
+namespace ptq {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A Llama of one block with random weights, written and changed by the tests.
+class Open : public testing::Test {
+ protected:
+  void SetUp() override {
+    at::manual_seed(1);
+    directory_ =
+        fs::path(testing::TempDir()) /
+        (std::string("open_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(directory_);
+    fs::create_directories(directory_);
+    config_ = Json::parse(R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+      "hidden_act": "silu", "hidden_size": 128, "intermediate_size": 384,
+      "max_position_embeddings": 64, "num_attention_heads": 4, "num_key_value_heads": 4,
+      "num_hidden_layers": 1, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+      "tie_word_embeddings": true, "torch_dtype": "float32", "vocab_size": 96})");
+    tensors_["model.embed_tokens.weight"] = at::randn({96, 128});
+    tensors_["model.norm.weight"] = at::ones({128});
+    for (const char* norm : {"input_layernorm", "post_attention_layernorm"})
+      tensors_[std::string("model.layers.0.") + norm + ".weight"] = at::ones({128});
+    for (const LinearSite& site : llama_sites(1)) {
+      weights_[site.name] = random_weight({4, 32, true}, site.out_features, site.in_features);
+      at::Tensor& scale = weights_[site.name].scale;
+      scale = storable_scale(scale * 0x1p-6f, at::kBFloat16);
+      tensors_[site.name + ".weight"] = weights_[site.name].dequantize();
+    }
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  /// Replaces the weights by what `format` packs and adds its config.
+  void quantize_as(const std::string& format) {
+    const auto layout = formats().make(format);
+    for (const LinearSite& site : llama_sites(1)) {
+      tensors_.erase(site.name + ".weight");
+      tensors_.merge(layout->pack(site, weights_.at(site.name), at::kFloat));
+    }
+    config_["quantization_config"] = layout->config(uniform_context(llama_sites(1), {4, 32, true}));
+  }
+  OpenedModel open() {
+    write_safetensors(directory_ / "model.safetensors", tensors_, {{"format", "pt"}});
+    std::ofstream(directory_ / "config.json") << config_.dump();
+    return open_directory(directory_);
+  }
+  void refused_as(const std::string& words) {
+    try {
+      open();
+      FAIL() << "opened";
+    } catch (const UnsupportedError& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+  }
+
+  fs::path directory_;
+  Json config_;
+  std::map<std::string, at::Tensor> tensors_;
+  std::map<std::string, QuantizedTensor> weights_;
+};
+
+TEST_F(Open, QuantizedDirectoryRunsAsTheFullPrecisionOneWithItsWeights) {
+  const at::Tensor tokens = at::randint(0, 96, {1, 12}, at::kLong);
+  const OpenedModel full = open();
+  EXPECT_EQ(full.format, "");
+  EXPECT_EQ(full.layout, nullptr);
+  EXPECT_TRUE(full.plan.empty());
+  const at::Tensor logits = run_model(*full.model, tokens);
+  const auto dense = tensors_;
+  for (const std::string& format : formats().names()) {
+    tensors_ = dense;
+    quantize_as(format);
+    const OpenedModel quantized = open();
+    EXPECT_EQ(quantized.format, format);
+    EXPECT_EQ(quantized.plan.size(), 7u);
+    EXPECT_TRUE(quantized.notes.empty());
+    EXPECT_TRUE(run_model(*quantized.model, tokens).equal(logits)) << format;
+  }
+}
+
+TEST_F(Open, TellsWhereTheLabelWasNotBelieved) {
+  quantize_as("gptq_v2");
+  config_["quantization_config"]["checkpoint_format"] = "gptq";
+  const OpenedModel opened = open();
+  EXPECT_EQ(opened.format, "gptq");
+  EXPECT_EQ(opened.notes.size(), 1u);
+}
+
+TEST_F(Open, ReadsTheConfigThatAutoGptqWroteBesideTheModel) {
+  quantize_as("gptq");
+  std::ofstream(directory_ / "quantize_config.json")
+      << Json({{"bits", 4}, {"group_size", 32}, {"sym", true}, {"desc_act", false}}).dump();
+  config_.erase("quantization_config");
+  EXPECT_EQ(open().format, "gptq");
+}
+
+TEST_F(Open, PackedTensorsWithoutAConfigAreAFault) {
+  quantize_as("gptq");
+  config_.erase("quantization_config");
+  EXPECT_THROW(open(), FormatError);
+}
+
+TEST_F(Open, RefusesOtherQuantizersByName) {
+  for (const char* method : {"awq", "bitsandbytes", "fp8"}) {
+    config_["quantization_config"] = {{"quant_method", method}};
+    refused_as(method);
+  }
+  config_["quantization_config"] = {
+      {"quant_method", "gptq"}, {"checkpoint_format", "marlin"}, {"bits", 4}};
+  refused_as("marlin");
+  config_["quantization_config"] = {{"quant_method", "compressed-tensors"},
+                                    {"format", "float-quantized"}};
+  refused_as("float-quantized");
+}
+
+TEST_F(Open, RefusesAMalformedConfig) {
+  config_["quantization_config"] = Json::array();
+  EXPECT_THROW(open(), FormatError);
+  config_["quantization_config"] = {{"quant_method", 4}};
+  EXPECT_THROW(open(), FormatError);
+}
+
+}  // namespace
+}  // namespace ptq
