@@ -48,10 +48,11 @@ struct Vector {
   }
   static Double widen(Float v) { return __builtin_convertvector(v, Double); }
 
-  /// e^x to 2 ulp for x in [−87.3, 88.7]; 0 below; NaN stays NaN (docs/numerics.md).
+  /// e^x to 2 ulp for x in [−87.3, 88.3]; 0 below, constant above, NaN stays NaN
+  /// (docs/numerics.md).
   static Float exp(Float x) {
     constexpr float kMagic = 12582912.0F;  // 1.5 · 2^23: adding it rounds to an integer
-    const Float high = x > 88.7F ? all(88.7F) : x;
+    const Float high = x > 88.3F ? all(88.3F) : x;
     const Float shifted = high * 1.44269504F + kMagic;
     const Float n = shifted - kMagic;
     Float r = high - n * 0.693359375F;

@@ -1,0 +1,134 @@
+#include "model/plain_formula.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+namespace ptq::testing {
+namespace {
+
+/// The model's tensors in float64 and its config.
+class Formula {
+ public:
+  explicit Formula(const TinyModel& model) : model_(model), config_(model.config) {}
+
+  at::Tensor get(const std::string& name) const { return model_.tensors.at(name).to(at::kDouble); }
+  bool has(const std::string& name) const { return model_.tensors.count(name) > 0; }
+  int64_t size(const std::string& key) const { return config_.at(key).get<int64_t>(); }
+  int64_t size(const std::string& key, int64_t fallback) const {
+    return config_.value(key, fallback);
+  }
+
+  at::Tensor linear(const at::Tensor& x, const std::string& name) const {
+    const at::Tensor y = at::matmul(x, get(name + ".weight").t());
+    return has(name + ".bias") ? y + get(name + ".bias") : y;
+  }
+  at::Tensor rms(const at::Tensor& x, const std::string& name) const {
+    return x / at::sqrt((x * x).mean(-1, true) + 1e-6) * get(name + ".weight");
+  }
+  at::Tensor layer(const at::Tensor& x, const std::string& name) const {
+    const at::Tensor centred = x - x.mean(-1, true);
+    return centred / at::sqrt((centred * centred).mean(-1, true) + 1e-5) * get(name + ".weight") +
+           get(name + ".bias");
+  }
+
+  /// One head's vector at a position, each pair (i, i + d/2) turned as a complex number.
+  at::Tensor turned(const at::Tensor& head, int64_t position) const {
+    const int64_t d = head.size(0), half = d / 2;
+    at::Tensor out = head.clone();
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle =
+          static_cast<double>(position) *
+          std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(d));
+      out[i] = head[i] * std::cos(angle) - head[i + half] * std::sin(angle);
+      out[i + half] = head[i] * std::sin(angle) + head[i + half] * std::cos(angle);
+    }
+    return out;
+  }
+
+  /// Attention of one sequence: q [seq, heads·d], k and v [seq, kv·d].
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                    bool rotary) const {
+    const int64_t heads = size("num_attention_heads"), kv = size("num_key_value_heads", heads);
+    const int64_t d = q.size(1) / heads, window = size("sliding_window", 1 << 20);
+    at::Tensor out = at::zeros_like(q);
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t shared = h / (heads / kv) * d;
+      for (int64_t t = 0; t < q.size(0); ++t) {
+        const int64_t first = std::max<int64_t>(0, t - window + 1);
+        const at::Tensor query = q[t].narrow(0, h * d, d);
+        std::vector<at::Tensor> scores;
+        for (int64_t s = first; s <= t; ++s) {
+          const at::Tensor key = k[s].narrow(0, shared, d);
+          scores.push_back((rotary ? (turned(query, t) * turned(key, s)) : query * key).sum() /
+                           std::sqrt(static_cast<double>(d)));
+        }
+        const at::Tensor weights = at::softmax(at::stack(scores), 0);
+        for (int64_t s = first; s <= t; ++s)
+          out[t].narrow(0, h * d, d).add_(weights[s - first] * v[s].narrow(0, shared, d));
+      }
+    }
+    return out;
+  }
+
+  at::Tensor attention(const at::Tensor& x, const std::string& prefix, bool rotary) const {
+    return attend(linear(x, prefix + "q_proj"), linear(x, prefix + "k_proj"),
+                  linear(x, prefix + "v_proj"), rotary);
+  }
+
+  at::Tensor llama(const at::Tensor& ids) const {
+    at::Tensor x = get("model.embed_tokens.weight").index_select(0, ids);
+    for (int64_t i = 0; i < size("num_hidden_layers"); ++i) {
+      const std::string prefix = "model.layers." + std::to_string(i) + ".";
+      const at::Tensor inner =
+          attention(rms(x, prefix + "input_layernorm"), prefix + "self_attn.", true);
+      x = x + linear(inner, prefix + "self_attn.o_proj");
+      const at::Tensor m = rms(x, prefix + "post_attention_layernorm");
+      const at::Tensor gate = linear(m, prefix + "mlp.gate_proj");
+      x = x + linear(gate / (1 + at::exp(-gate)) * linear(m, prefix + "mlp.up_proj"),
+                     prefix + "mlp.down_proj");
+    }
+    const bool tied = config_.value("tie_word_embeddings", false);
+    return linear(rms(x, "model.norm"), tied ? "model.embed_tokens" : "lm_head");
+  }
+
+  at::Tensor opt(const at::Tensor& ids) const {
+    const std::string top = "model.decoder.";
+    const bool before = config_.at("do_layer_norm_before");
+    at::Tensor x = get(top + "embed_tokens.weight").index_select(0, ids);
+    if (has(top + "project_in.weight")) x = linear(x, top + "project_in");
+    x = x + get(top + "embed_positions.weight").narrow(0, 2, ids.size(0));
+    for (int64_t i = 0; i < size("num_hidden_layers"); ++i) {
+      const std::string prefix = top + "layers." + std::to_string(i) + ".";
+      const std::string first = prefix + "self_attn_layer_norm",
+                        second = prefix + "final_layer_norm";
+      x = x + linear(attention(before ? layer(x, first) : x, prefix + "self_attn.", false),
+                     prefix + "self_attn.out_proj");
+      if (!before) x = layer(x, first);
+      const at::Tensor wide = linear(before ? layer(x, second) : x, prefix + "fc1");
+      x = x + linear(wide.clamp_min(0), prefix + "fc2");
+      if (!before) x = layer(x, second);
+    }
+    if (before) x = layer(x, top + "final_layer_norm");
+    if (has(top + "project_out.weight")) x = linear(x, top + "project_out");
+    return linear(x, top + "embed_tokens");
+  }
+
+ private:
+  const TinyModel& model_;
+  const Json& config_;
+};
+
+}  // namespace
+
+at::Tensor plain_logits(const TinyModel& model, const at::Tensor& tokens) {
+  const at::NoGradGuard no_grad;
+  const Formula formula(model);
+  std::vector<at::Tensor> rows;
+  for (int64_t i = 0; i < tokens.size(0); ++i)
+    rows.push_back(model.config.at("model_type") == "opt" ? formula.opt(tokens[i])
+                                                          : formula.llama(tokens[i]));
+  return at::stack(rows);
+}
+
+}  // namespace ptq::testing
