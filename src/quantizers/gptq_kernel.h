@@ -5,7 +5,7 @@
 
 #include "grid_kernel.h"
 
-namespace ptq::kernels {
+namespace ptq::quantizer::kernels {
 
 /// Some consecutive columns, in solving order, of all rows of a weight.
 struct ColumnBlock {
@@ -129,4 +129,4 @@ struct RoundColumns {
   }
 };
 
-}  // namespace ptq::kernels
+}  // namespace ptq::quantizer::kernels

@@ -92,7 +92,7 @@ Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, So
                                      solution.q.data_ptr<uint8_t>(),
                                      miss.data_ptr<float>(),
                                      error.data_ptr<double>()};
-    at::parallel_for(0, out, 16, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, out, 64, [&](int64_t begin, int64_t end) {
       run_on_cpu<kernels::RoundColumns>(block, begin, end);
     });
   }

@@ -14,6 +14,8 @@
 namespace ptq {
 namespace {
 
+namespace kernels = quantizer::kernels;
+
 constexpr float kSmallestShrink = 0.4F;
 constexpr int kShrinkSteps = 64;
 
@@ -62,17 +64,17 @@ struct RoundRows {
   [[gnu::always_inline]] static void run(const RoundTask& task, int64_t begin, int64_t end) {
     const int64_t groups = (task.columns + task.group_length - 1) / task.group_length;
     for (int64_t row = begin; row < end; ++row) {
-      double error = 0, weight = 0;
+      Sums sums{0, 0};
       for (int64_t g = 0; g < groups; ++g) {
         const int64_t first = g * task.group_length;
         const int64_t n = std::min(task.group_length, task.columns - first);
         const float scale = task.scale[row * groups + g];
         const float zero = task.zero[row * groups + g];
         round_group<W>(task.weight + row * task.row_stride + first, n, {scale, zero, task.top},
-                       task.q + row * task.columns + first, error, weight);
+                       task.q + row * task.columns + first, sums);
       }
-      task.sums[2 * row] = error;
-      task.sums[2 * row + 1] = weight;
+      task.sums[2 * row] = sums.error;
+      task.sums[2 * row + 1] = sums.weight;
     }
   }
 
@@ -80,10 +82,13 @@ struct RoundRows {
   struct Grid {
     float scale, zero, top;
   };
+  struct Sums {
+    double error, weight;
+  };
 
   template <int W>
   [[gnu::always_inline]] static void round_group(const float* x, int64_t n, const Grid& grid,
-                                                 uint8_t* q, double& error, double& weight) {
+                                                 uint8_t* q, Sums& sums) {
     using V = kernels::Vector<W>;
     const V scale = grid.scale - V{}, inverse = 1.0F / grid.scale - V{};
     const V zero = grid.zero - V{}, low = -zero, high = grid.top - zero;
@@ -113,8 +118,8 @@ struct RoundRows {
       }
     }
     for (int k = 0; k < W; ++k) {
-      error += static_cast<double>(errors[k]);
-      weight += static_cast<double>(weights[k]);
+      sums.error += static_cast<double>(errors[k]);
+      sums.weight += static_cast<double>(weights[k]);
     }
   }
 };

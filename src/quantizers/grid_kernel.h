@@ -5,7 +5,7 @@
 // What the kernels of this folder share: one grid point by rounding, and the scales files can hold.
 // Vectors stay inside always_inline functions and are passed by reference only, since how they
 // would be passed by value depends on the instruction set.
-namespace ptq::kernels {
+namespace ptq::quantizer::kernels {
 
 template <int W>
 struct VectorOf {
@@ -60,4 +60,4 @@ template <class V>
   return scale;
 }
 
-}  // namespace ptq::kernels
+}  // namespace ptq::quantizer::kernels

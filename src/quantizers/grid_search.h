@@ -5,7 +5,7 @@
 
 #include "grid_kernel.h"
 
-namespace ptq::kernels {
+namespace ptq::quantizer::kernels {
 
 /// The candidate grids of a group, relative to its full range; the same for all groups of a weight.
 struct GridCandidates {
@@ -148,4 +148,4 @@ struct FitGrids {
   }
 };
 
-}  // namespace ptq::kernels
+}  // namespace ptq::quantizer::kernels

@@ -39,6 +39,8 @@ class Quantizer {
   /// fallback is left.
   virtual QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const = 0;
 };
+
+/// All quantizers, by name.
 const Registry<Quantizer>& quantizers();
 
 }  // namespace ptq
