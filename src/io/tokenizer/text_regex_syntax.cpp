@@ -3,6 +3,7 @@
 
 #include "ptq/core/error.h"
 #include "text_regex.h"
+#include "unicode_additions.h"
 
 namespace ptq::tokenizer {
 namespace {
@@ -14,6 +15,14 @@ constexpr const char* kWord =
     R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9})"
     R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 constexpr const char* kHexDigit = "0-9A-Fa-f";
+
+std::string word_set() {
+  return kWord + class_additions("L") + class_additions("M") + class_additions("Nd");
+}
+
+std::string digit_set() {
+  return R"(\p{Nd})" + class_additions("Nd");
+}
 
 /// One pass over a pattern, copying what both syntaxes share.
 class Translator {
@@ -64,7 +73,7 @@ class Translator {
   }
 
   void word_boundary(bool negated) {
-    const std::string w = std::string("[") + kWord + "]";
+    const std::string w = "[" + word_set() + "]";
     if (in_class_) {
       if (negated) refuse("\\B inside a class");
       replace(2, R"(\x08)");
@@ -86,17 +95,17 @@ class Translator {
         // In a class PCRE2's own \S has to do; it differs for U+180E only.
         return in_class_ ? copy(2) : shorthand(kSpace, true);
       case 'w':
-        return shorthand(kWord, false);
+        return shorthand(word_set(), false);
       case 'W':
-        return shorthand(kWord, true);
+        return shorthand(word_set(), true);
       case 'h':
         return shorthand(kHexDigit, false);
       case 'H':
         return shorthand(kHexDigit, true);
       case 'd':
-        return replace(2, R"(\p{Nd})");
+        return shorthand(digit_set(), false);
       case 'D':
-        return replace(2, R"(\P{Nd})");
+        return in_class_ ? replace(2, R"(\P{Nd})") : shorthand(digit_set(), true);
       case 'b':
         return word_boundary(false);
       case 'B':
@@ -136,9 +145,19 @@ class Translator {
     if (at_ + 2 >= in_.size() || in_[at_ + 2] != '{' || end == std::string_view::npos) {
       refuse("\\p without {name}");
     }
-    const auto found = short_names.find(in_.substr(at_ + 3, end - at_ - 3));
-    if (found == short_names.end()) return copy(end + 1 - at_);
-    replace(end + 1 - at_, std::string(in_.substr(at_, 3)) + found->second + "}");
+    const std::string_view name = in_.substr(at_ + 3, end - at_ - 3);
+    const auto found = short_names.find(name);
+    const std::string category(found == short_names.end() ? name : found->second);
+    const std::string more = class_additions(category);
+    const bool negated = in_[at_ + 1] == 'P';
+    std::string text = "\\p{" + category + "}" + more;
+    if (more.empty() || (in_class_ && negated)) {
+      // What a negated property in a class should not match any more stays in.
+      text = std::string(in_.substr(at_, 3)) + category + "}";
+    } else if (!in_class_) {
+      text = (negated ? "[^" : "[") + text + "]";
+    }
+    replace(end + 1 - at_, text);
   }
 
   void open_class() {

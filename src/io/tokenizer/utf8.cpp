@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include "unicode_additions.h"
+
 namespace ptq::tokenizer {
 namespace {
 
@@ -41,8 +43,11 @@ Sequence sequence_at(std::string_view text, size_t at) {
   return {lead.bytes == 0 ? 1 : lead.bytes, lead.bytes != 0};
 }
 
-utf8proc_category_t category(char32_t code) {
-  return utf8proc_category(static_cast<utf8proc_int32_t>(code));
+/// The general category, like "Lu".
+std::string_view category(char32_t code) {
+  const std::string_view known = utf8proc_category_string(static_cast<utf8proc_int32_t>(code));
+  const std::string_view added = known == "Cn" ? added_category(code) : "";
+  return added.empty() ? known : added;
 }
 
 }  // namespace
@@ -119,14 +124,12 @@ bool is_word(char32_t code) {
       (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189)) {
     return true;
   }
-  const utf8proc_category_t kind = category(code);
-  return (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_NL) ||
-         kind == UTF8PROC_CATEGORY_PC;
+  const std::string_view kind = category(code);
+  return kind[0] == 'L' || kind[0] == 'M' || kind == "Nd" || kind == "Nl" || kind == "Pc";
 }
 
 bool is_numeric(char32_t code) {
-  const utf8proc_category_t kind = category(code);
-  return kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO;
+  return category(code)[0] == 'N';
 }
 
 bool is_punctuation(char32_t code) {
@@ -134,8 +137,7 @@ bool is_punctuation(char32_t code) {
     return (code >= '!' && code <= '/') || (code >= ':' && code <= '@') ||
            (code >= '[' && code <= '`') || (code >= '{' && code <= '~');
   }
-  const utf8proc_category_t kind = category(code);
-  return kind >= UTF8PROC_CATEGORY_PC && kind <= UTF8PROC_CATEGORY_PO;
+  return category(code)[0] == 'P';
 }
 
 }  // namespace ptq::tokenizer

@@ -47,6 +47,17 @@ TEST(Regex, WordCharactersIncludeMarksButNotSigns) {
   EXPECT_THAT(matches(R"(\Bx)", "x ax"), ElementsAre("x"));
 }
 
+TEST(Regex, ScriptsNewerThanTheLibraryAreKnown) {
+  // U+13460 and U+1C89 are letters of Unicode 16, U+1D2C0 a number of 15, U+897 a mark of 16.
+  const std::string letters = "\xF0\x93\x91\xA0\xE1\xB2\x89";
+  EXPECT_THAT(matches(R"(\p{L}+)", letters + "!"), ElementsAre(letters));
+  EXPECT_THAT(matches(R"([^\s\p{L}]+)", letters + "!"), ElementsAre("!"));
+  EXPECT_THAT(matches(R"(\P{L})", letters + "!"), ElementsAre("!"));
+  EXPECT_THAT(matches(R"(\p{Lu})", letters), ElementsAre("\xE1\xB2\x89"));
+  EXPECT_THAT(matches(R"(\p{Number})", "\xF0\x9D\x8B\x80"), ElementsAre("\xF0\x9D\x8B\x80"));
+  EXPECT_THAT(matches(R"(\w+)", "\xE0\xA2\x97" + letters), ElementsAre("\xE0\xA2\x97" + letters));
+}
+
 TEST(Regex, RubysSpellingsKeepTheirMeaning) {
   EXPECT_THAT(matches(R"(\h+)", "0aFgz"), ElementsAre("0aF"));
   EXPECT_THAT(matches(R"(x{,2}y)", "xxxy"), ElementsAre("xxy"));

@@ -49,6 +49,7 @@ TEST(Utf8, ClassesAreRusts) {
   for (const char32_t other : {0x2D, 0xB2, 0x20, 0x2581})
     EXPECT_FALSE(is_word(other)) << other;
   EXPECT_TRUE(is_numeric(0xBD) && is_numeric(0x2167) && is_numeric('7') && !is_numeric('a'));
+  EXPECT_TRUE(is_numeric(0x10D40) && is_word(0x13460) && is_word(0x897));  // of Unicode 16
   EXPECT_TRUE(is_punctuation('$') && is_punctuation('`') && is_punctuation(0x2014));
   EXPECT_FALSE(is_punctuation(0x20AC) || is_punctuation('a') || is_punctuation(' '));
 }
