@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a program over a corpus of make_hostile_corpus.py and checks every answer.
 
-    scripts/run_hostile_corpus.py PTQ CORPUS_DIR [--jobs N] [--only SUBSTRING] [--time-limit S] [--verbose] [--self-test]
+    scripts/run_hostile_corpus.py PTQ CORPUS_DIR [--jobs N] [--only NAME] [--time-limit S] [--verbose] [--self-test]
 
 Each case must end within the time limit with its exit code (never by a signal or a sanitizer), say on stderr what the
 manifest asks for, and leave nothing at its output path unless it succeeds.  Exit code 1 if any case does not.
