@@ -59,6 +59,7 @@ class CheckpointFormat {
     return {};
   }
 
+  /// Which engines load an output with this plan, with the condition or the first reason why not.
   virtual std::vector<EngineSupport> engines(const FormatContext& context) const = 0;
 
   /// True if `quantization_config` (of any tool) describes this format.
@@ -77,6 +78,8 @@ class CheckpointFormat {
     return {};
   }
 };
+
+/// The formats by name (src/formats).
 const Registry<CheckpointFormat>& formats();
 
 }  // namespace ptq
