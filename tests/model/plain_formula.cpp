@@ -1,5 +1,6 @@
 #include "model/plain_formula.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <ATen/ATen.h>
@@ -32,48 +33,50 @@ class Formula {
            get(name + ".bias");
   }
 
-  /// One head's vector at a position, each pair (i, i + d/2) turned as a complex number.
-  at::Tensor turned(const at::Tensor& head, int64_t position) const {
-    const int64_t d = head.size(0), half = d / 2;
-    at::Tensor out = head.clone();
-    for (int64_t i = 0; i < half; ++i) {
-      const double angle =
-          static_cast<double>(position) *
-          std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(d));
-      out[i] = head[i] * std::cos(angle) - head[i + half] * std::sin(angle);
-      out[i + half] = head[i] * std::sin(angle) + head[i + half] * std::cos(angle);
+  /// Every head of x [seq, heads·d] turned by its position, each pair (i, i + d/2) as a complex
+  /// number.
+  static at::Tensor turned(const at::Tensor& x, int64_t d) {
+    at::Tensor out = x.clone();
+    auto to = out.accessor<double, 2>();
+    const auto from = x.accessor<double, 2>();
+    for (int64_t t = 0; t < x.size(0); ++t) {
+      for (int64_t c = 0; c < x.size(1); ++c) {
+        const int64_t pair = c % d % (d / 2), first = c / d * d + pair, second = first + d / 2;
+        const double angle =
+            static_cast<double>(t) *
+            std::pow(10000.0, -2.0 * static_cast<double>(pair) / static_cast<double>(d));
+        to[t][c] = c == first
+                       ? from[t][first] * std::cos(angle) - from[t][second] * std::sin(angle)
+                       : from[t][first] * std::sin(angle) + from[t][second] * std::cos(angle);
+      }
     }
     return out;
   }
 
   /// Attention of one sequence: q [seq, heads·d], k and v [seq, kv·d].
-  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                    bool rotary) const {
+  at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
     const int64_t heads = size("num_attention_heads"), kv = size("num_key_value_heads", heads);
     const int64_t d = q.size(1) / heads, window = size("sliding_window", 1 << 20);
     at::Tensor out = at::zeros_like(q);
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t shared = h / (heads / kv) * d;
+      const at::Tensor keys = k.narrow(1, shared, d), values = v.narrow(1, shared, d);
       for (int64_t t = 0; t < q.size(0); ++t) {
-        const int64_t first = std::max<int64_t>(0, t - window + 1);
-        const at::Tensor query = q[t].narrow(0, h * d, d);
-        std::vector<at::Tensor> scores;
-        for (int64_t s = first; s <= t; ++s) {
-          const at::Tensor key = k[s].narrow(0, shared, d);
-          scores.push_back((rotary ? (turned(query, t) * turned(key, s)) : query * key).sum() /
-                           std::sqrt(static_cast<double>(d)));
-        }
-        const at::Tensor weights = at::softmax(at::stack(scores), 0);
-        for (int64_t s = first; s <= t; ++s)
-          out[t].narrow(0, h * d, d).add_(weights[s - first] * v[s].narrow(0, shared, d));
+        const int64_t first = std::max<int64_t>(0, t - window + 1), count = t - first + 1;
+        const at::Tensor scores = at::mv(keys.narrow(0, first, count), q[t].narrow(0, h * d, d)) /
+                                  std::sqrt(static_cast<double>(d));
+        const at::Tensor weights = at::softmax(scores, 0).unsqueeze(1);
+        out[t].narrow(0, h * d, d).copy_((weights * values.narrow(0, first, count)).sum(0));
       }
     }
     return out;
   }
 
   at::Tensor attention(const at::Tensor& x, const std::string& prefix, bool rotary) const {
-    return attend(linear(x, prefix + "q_proj"), linear(x, prefix + "k_proj"),
-                  linear(x, prefix + "v_proj"), rotary);
+    at::Tensor q = linear(x, prefix + "q_proj"), k = linear(x, prefix + "k_proj");
+    const int64_t d = q.size(1) / size("num_attention_heads");
+    if (rotary) q = turned(q, d), k = turned(k, d);
+    return attend(q, k, linear(x, prefix + "v_proj"));
   }
 
   at::Tensor llama(const at::Tensor& ids) const {
