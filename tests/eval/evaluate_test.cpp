@@ -45,7 +45,9 @@ double oracle_nll(const FakeModel& model, const Window& window) {
 
 std::string numerical_fault(const FakeModel& model, const FakeModel* reference = nullptr) {
   try {
-    evaluate(model, reference, random_plan({"gptq", 10, 1, -1}), {});
+    EvalSettings settings;
+    settings.batch_tokens = 20;  // several batches of two windows
+    evaluate(model, reference, random_plan({"gptq", 10, 1, -1}), settings);
   } catch (const NumericalError& error) {
     return error.what();
   }
@@ -189,25 +191,25 @@ TEST(Evaluate, DivergenceIsThatOfTheReferenceFromTheModel) {
 TEST(Evaluate, NamesWindowPositionAndBlockOfANonFiniteValue) {
   FakeModel model({});
   const WindowPlan plan = random_plan({"gptq", 10, 1, -1});
-  // An id that occurs first in window 2, with an embedding so large that block 1's product of it
-  // overflows; block 0 lets it pass.
   FakeModel broken({});
   broken.weights_[1].fill_(std::numeric_limits<float>::quiet_NaN());
   EXPECT_THAT(numerical_fault(broken), HasSubstr("block 1 of the model"));
   EXPECT_THAT(numerical_fault(broken), HasSubstr("window 0 at position 0"));
   EXPECT_THAT(numerical_fault(model, &broken), HasSubstr("block 1 of the reference"));
 
-  const int64_t id = plan.windows[2].ids[4];
-  broken = FakeModel({});
-  broken.embedding_[id].fill_(std::numeric_limits<float>::infinity());
-  for (size_t window = 0; window < 3; ++window)
-    for (size_t i = 0; i < 10; ++i)
-      if (plan.windows[window].ids[i] == id) {
-        EXPECT_THAT(numerical_fault(broken),
-                    HasSubstr("embedding of the model is not finite in window " +
-                              std::to_string(window) + " at position " + std::to_string(i)));
-        return;
-      }
+  // Every token of the text in turn, where it occurs first.
+  std::vector<bool> seen(37, false);
+  for (size_t window = 0; window < plan.windows.size(); ++window)
+    for (size_t i = 0; i < 10; ++i) {
+      const int64_t id = plan.windows[window].ids[i];
+      if (seen[static_cast<size_t>(id)]) continue;
+      seen[static_cast<size_t>(id)] = true;
+      broken = FakeModel({});
+      broken.embedding_[id].fill_(std::numeric_limits<float>::infinity());
+      EXPECT_THAT(numerical_fault(broken),
+                  HasSubstr("embedding of the model is not finite in window " +
+                            std::to_string(window) + " at position " + std::to_string(i)));
+    }
 }
 
 TEST(Evaluate, NamesWindowAndPositionOfNonFiniteLogits) {
