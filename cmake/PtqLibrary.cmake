@@ -43,7 +43,6 @@ endfunction()
 
 function(ptq_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
-  ptq_present(arg_SOURCES ${arg_SOURCES})
   add_library(ptq_${name} STATIC ${arg_SOURCES})
   add_library(ptq::${name} ALIAS ptq_${name})
   set_target_properties(ptq_${name} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)

@@ -7,7 +7,6 @@
 # vanish unseen.
 function(ptq_test name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINKS;LABELS" ${ARGN})
-  ptq_present(arg_SOURCES ${arg_SOURCES})
   add_executable(${name}_test ${arg_SOURCES})
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name}_test PRIVATE PTQ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

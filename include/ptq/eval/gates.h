@@ -15,7 +15,7 @@ struct Baseline {
   int64_t seqlen = 0, stride = 0, windows = 0, scored_tokens = 0;
   std::string windows_sha256;  ///< text, tokenizer and protocol, see WindowPlan::sha256
   double perplexity = 0.0;
-  static Baseline from_result(const EvalResult& result);
+  static Baseline from_result(const EvalResult& result);  ///< what later runs must meet
 };
 
 /// Reads a baseline file.  Throws ConfigError if it cannot be read, FormatError for a missing or

@@ -57,7 +57,7 @@ class ModelFamily {
   virtual std::unique_ptr<CausalLM> open(std::shared_ptr<const TensorSource> weights,
                                          const ModelConfig& config) const = 0;
 };
-const Registry<ModelFamily>& families();
+const Registry<ModelFamily>& families();  ///< by config.json's "model_type"
 
 /// Reads `config`, picks the family by model_type and opens it.  Throws UnsupportedError for a
 /// model_type without a family, and what ModelConfig::from_json and ModelFamily::open throw.

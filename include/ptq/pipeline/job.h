@@ -31,7 +31,7 @@ struct QuantizeJob {
 class ProgressListener {
  public:
   virtual ~ProgressListener() = default;
-  virtual void begin(const std::string& what, int64_t steps) = 0;
+  virtual void begin(const std::string& what, int64_t steps) = 0;  ///< a part of the run
   /// `done` of `steps`; `line` describes the step just done.
   virtual void step(int64_t done, const std::string& line) = 0;
   virtual void note(const std::string& line) = 0;     ///< information
