@@ -11,9 +11,9 @@
 namespace ptq::quantizer {
 namespace {
 
-std::string number(double value) {
+std::string number(double value, int digits = 3) {
   std::ostringstream text;
-  text.precision(3);
+  text.precision(digits);
   text << value;
   return text.str();
 }
@@ -54,16 +54,22 @@ std::optional<at::Tensor> reverse_cholesky(const at::Tensor& matrix) {
 }
 
 /// Factors the Gram matrix, given in reverse solving order, with `added` on its diagonal; false if
-/// that is not positive definite.
+/// that is not positive definite, or not for certain in this precision.
 bool factor_once(const at::Tensor& reversed_gram, const at::Tensor& added, at::ScalarType type,
                  HessianFactor& result) {
   at::Tensor matrix = reversed_gram.to(type, /*non_blocking=*/false, /*copy=*/true);
   matrix.diagonal().add_(added.flip(0));
+  const at::Tensor whole = matrix.diagonal().flip(0).clone();
   const std::optional<at::Tensor> factor = reverse_cholesky(matrix);
   if (!factor) return false;
   const at::Tensor diagonal = factor->diagonal().clone();
+  const at::Tensor pivots = diagonal.square();
+  // A pivot is what is left of a diagonal element after up to n subtractions, each rounded.
+  const double rounding =
+      static_cast<double>(whole.size(0)) * (type == at::kFloat ? 0x1p-24 : 0x1p-53);
+  if (!((pivots / whole).min().item<double>() > rounding)) return false;
   result.feedback = factor->div_(diagonal).to(at::kFloat);
-  result.pivots = diagonal.square().to(at::kFloat);
+  result.pivots = pivots.to(at::kFloat);
   result.float64 = type == at::kDouble;
   return result.pivots.min().item<float>() > 0 &&
          std::isfinite(result.feedback.sum().item<double>());
@@ -79,7 +85,7 @@ double damping_unit(const at::Tensor& diagonal, DampingScale scale) {
 
 std::string HessianSettings::key() const {
   return std::string("hessian ") + (order == ColumnOrder::kNone ? "none" : "activation") +
-         (damping_scale == DampingScale::kMean ? " mean " : " median ") + std::to_string(damping);
+         (damping_scale == DampingScale::kMean ? " mean " : " median ") + number(damping, 17);
 }
 
 HessianFactor factor_hessian(const Gram& gram, const HessianSettings& settings) {
