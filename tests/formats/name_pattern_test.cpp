@@ -27,6 +27,9 @@ TEST(NamePattern, ExactExpressionMatchesTheNameAlone) {
 TEST(NamePattern, RefusesAnExpressionItCannotUse) {
   EXPECT_THROW(NamePattern("(", "config"), UnsupportedError);
   EXPECT_THROW(NamePattern("(?i)x", "config"), UnsupportedError);
+  EXPECT_THROW(NamePattern(std::string(5000, 'x'), "config"), UnsupportedError);
+  EXPECT_THROW(NamePattern(std::string(1000, '(') + std::string(1000, ')'), "config"),
+               UnsupportedError);
 }
 
 }  // namespace
