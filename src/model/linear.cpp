@@ -15,7 +15,8 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
     return affine(x, weight.to(at::kFloat), bias);
   const bool recorded = at::GradMode::is_enabled() && weight.requires_grad();
   if (recorded || needs_record({x, bias}) || !weight.is_cpu())
-    return at::linear(x, weight.to(x.scalar_type()), bias);
+    return at::linear(x, weight.to(x.scalar_type()),
+                      bias.defined() ? bias.to(x.scalar_type()) : bias);
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
   return matmul_transposed(x.reshape({-1, weight.size(1)}), weight, bias).view(sizes);

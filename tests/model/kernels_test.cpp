@@ -26,6 +26,21 @@ std::vector<float> panels_of(const Table& table, const at::Tensor& weight) {
   return panels;
 }
 
+/// y += x Wᵀ.
+void add_product(const Table& table, const at::Tensor& x, const at::Tensor& w, at::Tensor& y) {
+  const std::vector<float> panels = panels_of(table, w);
+  kernels::Product product;
+  product.a = x.data_ptr<float>();
+  product.a_stride = product.depth = x.size(1);
+  product.b = panels.data();
+  product.panel_stride = product.depth * table.panel;
+  product.c = y.data_ptr<float>();
+  product.c_stride = product.columns = w.size(0);
+  product.rows = x.size(0);
+  product.add = true;
+  table.multiply(product);
+}
+
 TEST_P(Kernels, ExpIsWithinTwoUlpOnItsRange) {
   const at::Tensor x = at::linspace(-87.2, 88.25, 200003, at::kFloat);
   const at::Tensor exact = x.to(at::kDouble).exp();
@@ -51,18 +66,8 @@ TEST_P(Kernels, ProductOfAnyShapeIsWithinTheBoundOfADotProduct) {
   for (const auto& [rows, in, out] :
        {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {13, 7, 33}, {97, 65, 40}, {12, 32, 64}}) {
     const at::Tensor x = at::randn({rows, in}), w = at::randn({out, in});
-    const std::vector<float> panels = panels_of(table, w);
     at::Tensor y = at::full({rows, out}, 0.5);
-    kernels::Product product;
-    product.a = x.data_ptr<float>();
-    product.a_stride = product.depth = in;
-    product.b = panels.data();
-    product.panel_stride = in * table.panel;
-    product.c = y.data_ptr<float>();
-    product.c_stride = product.columns = out;
-    product.rows = rows;
-    product.add = true;
-    table.multiply(product);
+    add_product(table, x, w, y);
     const at::Tensor x64 = x.to(at::kDouble), w64 = w.to(at::kDouble);
     // |error| <= (in + 1) ε |x||w|, the bound of any order of summation (Higham, section 3.1).
     const at::Tensor bound =
@@ -142,6 +147,17 @@ INSTANTIATE_TEST_SUITE_P(InstructionSet, Kernels, ::testing::ValuesIn(kernels::r
                            name.erase(std::remove(name.begin(), name.end(), '-'), name.end());
                            return name;
                          });
+
+TEST(Affine, FusedInstructionSetsGiveTheSameBits) {
+  const at::Tensor x = at::randn({13, 70}), w = at::randn({45, 70});
+  std::vector<at::Tensor> results;
+  for (const Table& table : kernels::runnable_tables()) {
+    if (table.panel == 8) continue;  // the baseline need not have fused multiply-add
+    results.push_back(at::zeros({13, 45}));
+    add_product(table, x, w, results.back());
+    EXPECT_TRUE(at::equal(results.back(), results.front())) << table.name;
+  }
+}
 
 TEST(Affine, LargeProductsAreBlockedInEveryDirection) {
   // More inputs than a depth block, more outputs than a packed block would be slow: the blocks'

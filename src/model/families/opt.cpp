@@ -58,7 +58,8 @@ struct LayerNorm {
     return {weights.load(name + ".weight", {width}), weights.load(name + ".bias", {width})};
   }
   at::Tensor operator()(const at::Tensor& x) const {
-    return at::layer_norm(x, gain.sizes(), gain, bias, 1e-5);
+    const auto dtype = x.scalar_type();
+    return at::layer_norm(x, gain.sizes(), gain.to(dtype), bias.to(dtype), 1e-5);
   }
 };
 

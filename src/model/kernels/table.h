@@ -40,8 +40,8 @@ struct RopeTask {
   const float *cos = nullptr, *sin = nullptr;  ///< [seq, half]
 };
 
-/// The kernels compiled for one instruction set.  All sets with fused multiply-add give the same
-/// bits; every result row depends on its own input row alone.
+/// The kernels compiled for one instruction set.  Products of all sets with fused multiply-add
+/// have the same bits; every result row depends on its own input row alone.
 struct Table {
   const char* name;
   int64_t panel;  ///< columns of a packed panel
