@@ -35,7 +35,7 @@ libsentencepiece-dev   tokenizer.model
 libssl-dev             SHA-256 of the manifest"
 readonly DISTRIBUTION_TORCH="\
 libtorch-dev           LibTorch: tensors and their kernels
-libopenblas0-pthread   LibTorch's matrix products; the reference BLAS is far too slow"
+libopenblas0-openmp    matrix products on LibTorch's own threads; the pthread variant's spin against them"
 readonly WHEEL="\
 python3-venv           LibTorch, or cmake, as Python wheels in .venv/
 ca-certificates        pip's connections"
