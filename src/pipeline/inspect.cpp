@@ -14,6 +14,7 @@ Inspection inspect_directory(const std::filesystem::path& directory) {
   Inspection inspection;
   inspection.model_type = opened.model->config().model_type;
   inspection.format = opened.format;
+  inspection.notes = opened.notes;
   std::map<std::string, int64_t> bytes_under;  // by everything before the last dot
   for (const std::string& name : opened.checkpoint->names()) {
     const TensorEntry& entry = opened.checkpoint->entry(name);
@@ -47,8 +48,9 @@ Json Inspection::to_json() const {
                        {"bytes", row.bytes},
                        {"bits_per_weight", row.bits_per_weight}});
   return {{"model_type", model_type},     {"format", format.empty() ? Json() : Json(format)},
-          {"linears", linears},           {"linear_weights", parameters},
-          {"linear_bytes", linear_bytes}, {"other_bytes", other_bytes}};
+          {"linears", linears},           {"notes", notes},
+          {"linear_weights", parameters}, {"linear_bytes", linear_bytes},
+          {"other_bytes", other_bytes}};
 }
 
 std::string Inspection::text() const {
@@ -59,10 +61,13 @@ std::string Inspection::text() const {
   const double bits =
       parameters > 0 ? 8.0 * static_cast<double>(linear_bytes) / static_cast<double>(parameters)
                      : 0;
-  return model_type + ", " + (format.empty() ? "full precision" : format) + "\n" + table.text() +
-         "\n" + std::to_string(rows.size()) + " linears, " + std::to_string(parameters) +
-         " weights, " + human_bytes(linear_bytes) + ", " + fixed(bits, 3) +
-         " bits per weight; other tensors " + human_bytes(other_bytes) + "\n";
+  std::string told;
+  for (const std::string& note : notes)
+    told += "note: " + note + "\n";
+  return told + model_type + ", " + (format.empty() ? "full precision" : format) + "\n" +
+         table.text() + "\n" + std::to_string(rows.size()) + " linears, " +
+         std::to_string(parameters) + " weights, " + human_bytes(linear_bytes) + ", " +
+         fixed(bits, 3) + " bits per weight; other tensors " + human_bytes(other_bytes) + "\n";
 }
 
 }  // namespace ptq

@@ -146,10 +146,9 @@ TEST(Model, BothPathsAgreeWithAndWithoutAutograd) {
   }
 }
 
-/// d(Σ block(x) ∘ direction)/dx and /dW against central differences in float64.  Small steps: where
-/// a ReLU's kink lies inside one, the difference is off by the share of the step behind it.  W
-/// stays float32, whose rounding, 6e-8, is 0.1 % of its step of 1e-4.  The sums have 432 terms of
-/// size 1, so slopes are some 20.
+/// d(Σ block(x) ∘ direction)/dx and /dW against central differences in float64.  The sums have 432
+/// terms of size 1, so slopes are some 20.  W stays float32, whose rounding, 6e-8, is 0.1 % of its
+/// step of 1e-4; so long a step meets kinks of OPT's ReLU, hence W is checked with Llama only.
 TEST(Model, GradientsMatchFiniteDifferences) {
   for (const TinyModel& model : {tiny_llama(), tiny_opt()}) {
     const std::unique_ptr<Block> block = first_block(model);
@@ -175,7 +174,7 @@ TEST(Model, GradientsMatchFiniteDifferences) {
         (value(x64, weight + weight_step * turn) - value(x64, weight - weight_step * turn)) /
         (2 * weight_step);
     EXPECT_NEAR(by_x, slope_x, 0.01);
-    EXPECT_NEAR(by_weight, slope_weight, 0.2);
+    if (model.config.at("model_type") == "llama") EXPECT_NEAR(by_weight, slope_weight, 0.1);
   }
 }
 

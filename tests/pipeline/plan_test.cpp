@@ -10,22 +10,27 @@ using testing::HasSubstr;
 /// A format that holds everything but 7 bits.
 class AnyFormat : public ptq::CheckpointFormat {
  public:
-  std::optional<std::string> unsupported(const ptq::LinearSite&, const ptq::QuantScheme& scheme) const override {
+  std::optional<std::string> unsupported(const ptq::LinearSite&,
+                                         const ptq::QuantScheme& scheme) const override {
     if (scheme.bits == 7) return "no 7 bits";
     return std::nullopt;
   }
-  std::optional<std::string> unsupported(const ptq::FormatContext&) const override { return std::nullopt; }
+  std::optional<std::string> unsupported(const ptq::FormatContext&) const override {
+    return std::nullopt;
+  }
   std::map<std::string, at::Tensor> pack(const ptq::LinearSite&, const ptq::QuantizedTensor&,
                                          at::ScalarType) const override {
     return {};
   }
-  ptq::QuantizedTensor unpack(const ptq::LinearSite&, const ptq::QuantScheme&, const ptq::TensorSource&) const override {
+  ptq::QuantizedTensor unpack(const ptq::LinearSite&, const ptq::QuantScheme&,
+                              const ptq::TensorSource&) const override {
     return {};
   }
   ptq::Json config(const ptq::FormatContext&) const override { return {}; }
   std::vector<ptq::EngineSupport> engines(const ptq::FormatContext&) const override { return {}; }
   bool reads(const ptq::Json&) const override { return false; }
-  ptq::QuantPlan plan(const ptq::Json&, const std::vector<ptq::LinearSite>&, const ptq::TensorSource&) const override {
+  ptq::QuantPlan plan(const ptq::Json&, const std::vector<ptq::LinearSite>&,
+                      const ptq::TensorSource&) const override {
     return {};
   }
 };
@@ -83,8 +88,9 @@ TEST(ResolvePlan, RefusesWhatTheFormatCannotHold) {
 }
 
 TEST(ResolvePlan, RefusesBrokenRulesEvenIfTheyMatchNothing) {
-  for (const char* rule : {"nothing", "nothing:", "nothing:bits=x", "nothing:bits=9", "nothing:group_size=0",
-                           "nothing:size=4", "no(thing:bits=4", "nothing:symmetric=maybe", "nothing:bits=4x"}) {
+  for (const char* rule :
+       {"nothing", "nothing:", "nothing:bits=x", "nothing:bits=9", "nothing:group_size=0",
+        "nothing:size=4", "no(thing:bits=4", "nothing:symmetric=maybe", "nothing:bits=4x"}) {
     ptq::PlanRequest plan = request(32);
     plan.overrides = {rule};
     EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError) << rule;

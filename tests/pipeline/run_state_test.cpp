@@ -1,16 +1,17 @@
 #include "../../src/pipeline/run_state.h"
 
+#include <filesystem>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <filesystem>
 
 namespace {
 
 using ptq::detail::RunState;
 
 std::filesystem::path fresh_directory(const std::string& name) {
-  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / ("ptq_run_state_" + name);
+  const std::filesystem::path path =
+      std::filesystem::path(testing::TempDir()) / ("ptq_run_state_" + name);
   std::filesystem::remove_all(path);
   std::filesystem::create_directories(path);
   return path;

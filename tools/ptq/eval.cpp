@@ -68,6 +68,9 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   if (args.max_kl && !reference.model) throw ConfigError("--max-kl needs a --reference");
   const WindowPlan plan = plan_windows(args, *opened.model);
   ConsoleProgress progress;
+  for (const OpenedModel* one : {&opened, static_cast<const OpenedModel*>(&reference)})
+    for (const std::string& note : one->notes)
+      progress.warning(note);
   progress.begin("evaluating", 1);
   EvalSettings settings;
   settings.progress = [&](const EvalProgress& at) {

@@ -19,6 +19,7 @@ struct Inspection {
   };
   std::string model_type, format;  ///< format: "" for full precision
   std::vector<Row> rows;
+  std::vector<std::string> notes;  ///< where tensors contradict the config and were believed
   int64_t linear_bytes = 0, other_bytes = 0, parameters = 0;
 
   Json to_json() const;
