@@ -53,3 +53,10 @@ function(ptq_library name)
   ptq_use_pch(ptq_${name})
   set_property(GLOBAL APPEND PROPERTY PTQ_LIBRARIES ptq_${name})
 endfunction()
+
+# ptq_regex_sources(FILES…): sources with std::regex, which GCC 12 under the sanitizers takes for uninitialized.
+function(ptq_regex_sources)
+  if(PTQ_SANITIZE)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Wno-maybe-uninitialized)
+  endif()
+endfunction()
