@@ -174,7 +174,9 @@ TEST(Model, GradientsMatchFiniteDifferences) {
         (value(x64, weight + weight_step * turn) - value(x64, weight - weight_step * turn)) /
         (2 * weight_step);
     EXPECT_NEAR(by_x, slope_x, 0.01);
-    if (model.config.at("model_type") == "llama") EXPECT_NEAR(by_weight, slope_weight, 0.1);
+    if (model.config.at("model_type") == "llama") {
+      EXPECT_NEAR(by_weight, slope_weight, 0.1);
+    }
   }
 }
 
