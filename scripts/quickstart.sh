@@ -7,11 +7,13 @@
 # further options: --text FILE (evaluation text), --bits N, --group-size N, --seqlen N, --samples N, --windows N (evaluation),
 #        --out DIR (where the results go; default build/quickstart), --no-setup
 set -euo pipefail
+caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 default=tests/data/tale-llama
 model="" calibration="" text="" bits="" group=64 seqlen="" samples=128 windows=-1 out=build/quickstart setup=1
 die() { echo "quickstart: $*" >&2; exit 2; }
+absolute() { (cd "$caller" && realpath -m -- "$1"); }
 usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -21,20 +23,21 @@ while [ $# -gt 0 ]; do
     *) die "unknown option $1 (see --help)" ;;
   esac
   case "$1" in
-    --model) model=$2 ;;
-    --calibration) calibration=$2 ;;
-    --text) text=$2 ;;
+    --model) if [ "$2" = smollm2 ]; then model=$2; else model=$(absolute "$2"); fi ;;
+    --calibration) calibration=$(absolute "$2") ;;
+    --text) text=$(absolute "$2") ;;
     --bits) bits=$2 ;;
     --group-size) group=$2 ;;
     --seqlen) seqlen=$2 ;;
     --samples) samples=$2 ;;
     --windows) windows=$2 ;;
-    --out) out=$2 ;;
+    --out) out=$(absolute "$2") ;;
   esac
   shift 2
 done
 
 [ "$setup" = 0 ] || scripts/setup.sh
+PATH=$PWD/.venv/bin:$PATH  # where setup.sh puts a newer cmake than the distribution's
 [ -n "${PTQ:-}" ] || { cmake --preset release >/dev/null; cmake --build --preset release; }
 ptq=${PTQ:-build/release/bin/ptq}
 mkdir -p "$out"
@@ -54,6 +57,7 @@ fi
 bits=${bits:-4} seqlen=${seqlen:-512}
 [ -n "$calibration" ] || die "--calibration FILE is needed with --model"
 if [ -z "$text" ]; then
+  [[ $calibration == *.txt ]] || die "give --text FILE: only a .txt calibration can be split"
   # No evaluation text: the last fifth of the calibration text is kept apart for it.
   echo "note: no --text FILE given: the last fifth of $calibration is for evaluation only"
   lines=$(wc -l < "$calibration"); head_lines=$((lines * 4 / 5))

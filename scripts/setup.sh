@@ -24,6 +24,8 @@ ccache                 makes the second build fast
 pkg-config             finds PCRE2, utf8proc and SentencePiece
 git                    the version that ptq reports
 python3                the checks in scripts/
+python3-pip            scripts/get_smollm2.sh
+ca-certificates        pip's connections
 libcli11-dev           the command line
 nlohmann-json3-dev     JSON
 libspdlog-dev          the log

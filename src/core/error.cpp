@@ -1,5 +1,6 @@
 #include "ptq/core/error.h"
 
+#include <cstring>
 #include <functional>
 #include <new>
 #include <vector>
@@ -17,6 +18,13 @@ void walk(const std::exception& error, const std::function<void(const std::excep
   } catch (...) {
     // Not an exception of ours or the standard library's: nothing to tell.
   }
+}
+
+/// LibTorch's allocator reports in words what the standard library has a type for.
+bool is_out_of_memory(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         std::strstr(error.what(), "can't allocate memory") != nullptr ||
+         std::strstr(error.what(), "not enough memory") != nullptr;
 }
 
 }  // namespace
@@ -46,7 +54,7 @@ int exit_code_of(const std::exception& error) noexcept {
   walk(error, [&](const std::exception& one) {
     if (dynamic_cast<const Context*>(&one)) return;
     const auto* ours = dynamic_cast<const Error*>(&one);
-    code = ours ? ours->exit_code() : dynamic_cast<const std::bad_alloc*>(&one) ? 7 : 1;
+    code = ours ? ours->exit_code() : is_out_of_memory(one) ? 7 : 1;
   });
   return code;
 }

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
 #include "ptq/io/checkpoint_writer.h"
 #include "ptq/io/file.h"
@@ -56,7 +57,8 @@ void write_manifest(const QuantizeJob& job, const QuantizeReport& report,
   for (const auto& entry : std::filesystem::directory_iterator(directory))
     files.insert(entry.path());
   for (const auto& file : files)
-    if (file.filename() != "progress.json") outputs[file.filename().string()] = sha256_file(file);
+    if (file.filename() != "progress.json" && file.filename() != "ptq-manifest.json")
+      outputs[file.filename().string()] = sha256_file(file);
   Json manifest = report.to_json();
   manifest["tool"] = {{"name", "ptq"}, {"version", version()}};
   manifest["command"] = job.command;
@@ -77,8 +79,10 @@ QuantizeReport run(Session& session, CheckpointWriter& writer, const Stopwatch& 
     const Stopwatch watch(session.seconds.hash);
     inputs = {{"files", input_hashes(session)}, {"calibration_ids", digest_of(session.tokens)}};
   }
-  RunState state(writer.partial_directory(),
-                 {{"version", version()}, {"settings", session.job.to_json()}, {"inputs", inputs}});
+  RunState state(writer.partial_directory(), {{"version", version()},
+                                              {"cpu", cpu_level_name(cpu_level())},
+                                              {"settings", session.job.to_json()},
+                                              {"inputs", inputs}});
   if (session.job.resume) {
     state.resume();
     int64_t whole = 0;
@@ -118,10 +122,10 @@ QuantizeReport quantize_checkpoint(const QuantizeJob& job, ProgressListener& lis
   try {
     return run(session, writer, wall);
   } catch (const std::exception& error) {
-    // A run that would fail again leaves nothing; an interruption or a full disk can be resumed.
+    // A malformed, unsupported or numerical fault would be met again; all else (an interruption, a
+    // full disk, a lost mount) can be resumed.
     const int code = exit_code_of(error);
-    if (code != InterruptedError("").exit_code() && code != ResourceError("").exit_code() &&
-        !job.resume)
+    if (code >= FormatError("").exit_code() && code <= NumericalError("").exit_code())
       writer.discard();
     throw;
   }

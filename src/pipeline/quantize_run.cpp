@@ -34,6 +34,8 @@ bool same(const QuantizedTensor& a, const QuantizedTensor& b) {
 }  // namespace
 
 void QuantizeRun::blocks() {
+  // Read once: from the first store on, the writing thread adds to the state.
+  const int64_t kept = state_.blocks();
   const CausalLM& model = *session_.input.model;
   const int64_t count = model.config().blocks;
   if (session_.calibrated()) {
@@ -45,7 +47,7 @@ void QuantizeRun::blocks() {
   forward_sweep(model, [&](Block& block, int64_t index) {
     loading.reset();
     session_.listener.poll();
-    if (state_.finished(index)) {
+    if (index < kept) {
       resume_block(block, index);
     } else {
       BlockResult result = with_context("in block " + std::to_string(index), [&] {

@@ -38,6 +38,7 @@ TEST(Error, ExitCodesAreTheDocumentedOnes) {
   EXPECT_EQ(ptq::exit_code_of(ptq::GateError("")), 6);
   EXPECT_EQ(ptq::exit_code_of(ptq::ResourceError("")), 7);
   EXPECT_EQ(ptq::exit_code_of(std::bad_alloc()), 7);
+  EXPECT_EQ(ptq::exit_code_of(std::runtime_error("DefaultCPUAllocator: can't allocate memory")), 7);
   EXPECT_EQ(ptq::exit_code_of(ptq::InterruptedError("")), 130);
   EXPECT_EQ(ptq::exit_code_of(std::logic_error("")), 1);
 }

@@ -58,7 +58,6 @@ void apply_common(CommonArgs& args) {
     args.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   // Debian's LibTorch starts with one thread.
   at::set_num_threads(args.threads);
-  catch_interrupts();
 }
 
 int64_t parse_bytes(const std::string& text) {

@@ -56,6 +56,9 @@ std::vector<std::string> expand_config(const std::vector<std::string>& args, con
     if (item.value().is_object() || item.value().is_null())
       throw ConfigError(*path + ": \"" + item.key() +
                         "\" must be a string, a number, a boolean or a list");
+    if (item.value().is_boolean() != (option->get_items_expected_max() == 0))
+      throw ConfigError(*path + ": \"" + item.key() + "\" has the wrong type",
+                        "true or false for a flag, a value for an option");
     const bool typed = std::any_of(args.begin(), args.end(), [&](const std::string& arg) {
       return arg == flag || arg.rfind(flag + "=", 0) == 0;
     });

@@ -60,6 +60,7 @@ std::string text_of(const EvalArgs& args, const EvalResult& result) {
 
 void run_eval(const EvalArgs& args, CommonArgs& common) {
   apply_common(common);
+  catch_interrupts();
   const OpenedModel opened = open_directory(args.model);
   OpenedModel reference;
   if (!args.reference.empty()) reference = open_directory(args.reference);
@@ -88,9 +89,10 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
     json["gates"].push_back(outcome.to_json());
     text += outcome.text + "\n";
   }
-  if (!args.write_baseline.empty()) write_baseline(args.write_baseline, result);
   print(common.json ? json.dump(2) + "\n" : text);
   require_passed(outcomes);
+  // Only now: a result that fails must not become what the next one is held against.
+  if (!args.write_baseline.empty()) write_baseline(args.write_baseline, result);
 }
 
 void declare_gates(CLI::App& command, EvalArgs& args) {

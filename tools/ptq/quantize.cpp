@@ -102,6 +102,7 @@ void declare_run(CLI::App& command, QuantizeArgs& args) {
 
 void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   apply_common(common);
+  catch_interrupts();
   QuantizeJob& job = args.job;
   job.model = args.model;
   job.out = args.out;
