@@ -11,7 +11,9 @@ write() {
 Made from the program's own help by `scripts/make_cli_docs.sh`; do not edit.
 
 Results go to standard output (`--json`: one JSON object), logs and progress to standard error.
-`--config FILE` reads a JSON object whose keys are the command's long flags without dashes; flags override it.
+`--config FILE` reads a JSON object whose keys are the command's long flags without dashes: `true` or `false` for a flag
+without a value (`"symmetric": false` is asymmetric), a list for one that may be given several times. What is typed
+overrides the file's entry for the same flag, and for one that it excludes.
 
 | exit code | meaning |
 | --- | --- |

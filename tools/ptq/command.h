@@ -42,9 +42,10 @@ int64_t parse_bytes(const std::string& text);
 /// else a string. Throws ConfigError for another form or a key given twice.
 Json parse_settings(const std::vector<std::string>& settings);
 
-/// The arguments with the entries of `--config FILE` put in front as flags, so that what was typed
-/// wins. Throws ConfigError for a file that cannot be read, is no JSON object, or holds a key the
-/// command does not know.
+/// The arguments with the entries of `--config FILE` put in front as flags.  What was typed wins:
+/// an entry is left out if its option, in any spelling, or one that excludes it was typed.  Throws
+/// ConfigError for a file that cannot be read, is no JSON object, or holds a key the command does
+/// not know, a value of the wrong kind, or two options that exclude each other.
 std::vector<std::string> expand_config(const std::vector<std::string>& args, const CLI::App& app);
 
 /// Prints `text` to stdout at once; throws ResourceError if that fails (a full disk, a closed

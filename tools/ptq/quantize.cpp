@@ -12,7 +12,7 @@ struct QuantizeArgs {
   QuantizeJob job;
   std::string model, out, memory_limit, overlap_with;
   std::vector<std::string> calibration, settings;
-  bool asymmetric = false, no_verify = false, dry_run = false;
+  bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
 
 void declare_scheme(CLI::App& command, QuantizeArgs& args) {
@@ -31,7 +31,9 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
                   "Inputs that share a scale; -1: a whole row")
       ->type_name("N")
       ->capture_default_str();
-  auto* symmetric = command.add_flag("--symmetric", "Fixed zero point (the default)");
+  // Bound, both: a config file's "symmetric": false arrives as --symmetric=false.
+  auto* symmetric =
+      command.add_flag("--symmetric", args.symmetric, "Fixed zero point (the default)");
   command.add_flag("--asymmetric", args.asymmetric, "A zero point for every group")
       ->excludes(symmetric);
   command.add_option("--skip", plan.skip, "Leave linears whose name matches as they are")
@@ -106,7 +108,7 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   QuantizeJob& job = args.job;
   job.model = args.model;
   job.out = args.out;
-  job.plan.scheme.symmetric = !args.asymmetric;
+  job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
   job.plugin_options = parse_settings(args.settings);
   job.calibration.files.assign(args.calibration.begin(), args.calibration.end());
   job.calibration.overlap_with = args.overlap_with;
