@@ -5,7 +5,7 @@
 
 #include <ATen/ATen.h>
 
-#include "matmul.h"
+#include "ptq/model/matmul.h"
 #include "row_ops.h"
 
 namespace ptq {

@@ -1,4 +1,4 @@
-#include "matmul.h"
+#include "ptq/model/matmul.h"
 
 #include <algorithm>
 
@@ -20,31 +20,32 @@ int64_t divide_up(int64_t value, int64_t by) {
   return (value + by - 1) / by;
 }
 
-/// W rows first … first + columns − 1 and its columns from `depth_begin`, packed by all threads.
-struct WeightBlock {
-  const at::Tensor& weight;
+/// Columns first … first + columns − 1 of B and its rows from `depth_begin`.
+struct RightBlock {
   int64_t first, columns, depth_begin, depth;
-
-  void pack(float* packed) const {
-    const kernels::Table& kernel = kernels::table();
-    const int64_t stride = weight.size(1);
-    parallel_tasks(divide_up(columns, kernel.panel), [&](int64_t i) {
-      const int64_t row = i * kernel.panel;
-      const int64_t offset = (first + row) * stride + depth_begin;
-      const int64_t count = std::min(kernel.panel, columns - row);
-      if (weight.scalar_type() == at::kFloat) {
-        kernel.pack(weight.data_ptr<float>() + offset, stride, count, depth, packed + row * depth);
-      } else {
-        const void* data = weight.data_ptr<at::BFloat16>() + offset;
-        kernel.pack_bf16(static_cast<const uint16_t*>(data), stride, count, depth,
-                         packed + row * depth);
-      }
-    });
-  }
 };
 
-void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed,
-              const at::Tensor& y) {
+/// Packs one panel, `count` columns of B from `column` on.
+void pack_panel(const at::Tensor& b, bool transposed, const RightBlock& block, int64_t column,
+                float* panel) {
+  const kernels::Table& kernel = kernels::table();
+  const int64_t stride = b.stride(0);
+  const int64_t count = std::min(kernel.panel, block.columns - column);
+  const int64_t first = block.first + column;
+  const int64_t offset =
+      transposed ? first * stride + block.depth_begin : block.depth_begin * stride + first;
+  if (b.scalar_type() == at::kBFloat16) {
+    const void* data = b.data_ptr<at::BFloat16>() + offset;
+    kernel.pack_bf16(static_cast<const uint16_t*>(data), stride, count, block.depth, panel);
+  } else if (transposed) {
+    kernel.pack(b.data_ptr<float>() + offset, stride, count, block.depth, panel);
+  } else {
+    kernel.pack_right({b.data_ptr<float>() + offset, stride, count, block.depth}, panel);
+  }
+}
+
+void multiply_block(const at::Tensor& x, const RightBlock& block, const float* packed,
+                    const at::Tensor& y) {
   const kernels::Table& kernel = kernels::table();
   const float* a = x.data_ptr<float>();
   float* c = y.data_ptr<float>();
@@ -57,8 +58,8 @@ void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed
     const int64_t end = std::min(x.size(0), (task / across + 1) * kTaskRows);
     for (int64_t row = task / across * kTaskRows; row < end; row += kInnerRows) {
       kernels::Product product;
-      product.a = a + row * x.size(1) + block.depth_begin;
-      product.a_stride = x.size(1);
+      product.a = a + row * x.stride(0) + block.depth_begin;
+      product.a_stride = x.stride(0);
       product.b = packed + column * block.depth;
       product.panel_stride = kernel.panel * block.depth;
       product.c = c + row * y.stride(0) + block.first + column;
@@ -72,6 +73,31 @@ void multiply(const at::Tensor& x, const WeightBlock& block, const float* packed
   });
 }
 
+/// y = x·B for B [in, out], or its transpose [out, in].
+void multiply_blocks(const at::Tensor& x, const at::Tensor& b, bool transposed,
+                     const at::Tensor& y) {
+  const int64_t out = b.size(transposed ? 0 : 1), in = b.size(transposed ? 1 : 0);
+  const int64_t depth = std::min(in, kDepth), panel = kernels::table().panel;
+  const int64_t columns =
+      std::min(divide_up(out, panel), std::max(kPackedFloats / depth / panel, int64_t{1})) * panel;
+  static thread_local Scratch scratch;
+  float* packed = scratch.floats(columns * depth);
+  for (int64_t first = 0; first < out; first += columns) {
+    for (int64_t begin = 0; begin < in; begin += depth) {
+      const RightBlock block{first, std::min(columns, out - first), begin,
+                             std::min(depth, in - begin)};
+      parallel_tasks(divide_up(block.columns, panel), [&](int64_t i) {
+        pack_panel(b, transposed, block, i * panel, packed + i * panel * block.depth);
+      });
+      multiply_block(x, block, packed, y);
+    }
+  }
+}
+
+at::Tensor with_contiguous_rows(const at::Tensor& x) {
+  return x.stride(1) == 1 ? x : x.contiguous();
+}
+
 }  // namespace
 
 at::Tensor matmul_transposed(const at::Tensor& x, const at::Tensor& weight,
@@ -83,21 +109,13 @@ at::Tensor matmul_transposed(const at::Tensor& x, const at::Tensor& weight,
 }
 
 void matmul_transposed_into(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y) {
-  const at::Tensor rows = x.contiguous(), w = weight.contiguous();
-  const int64_t out = w.size(0), in = w.size(1);
-  const int64_t depth = std::min(in, kDepth), panel = kernels::table().panel;
-  const int64_t columns =
-      std::min(divide_up(out, panel), std::max(kPackedFloats / depth / panel, int64_t{1})) * panel;
-  static thread_local Scratch scratch;
-  float* packed = scratch.floats(columns * depth);
-  for (int64_t first = 0; first < out; first += columns) {
-    for (int64_t begin = 0; begin < in; begin += depth) {
-      const WeightBlock block{w, first, std::min(columns, out - first), begin,
-                              std::min(depth, in - begin)};
-      block.pack(packed);
-      multiply(rows, block, packed, y);
-    }
-  }
+  multiply_blocks(with_contiguous_rows(x), with_contiguous_rows(weight), true, y);
+}
+
+at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b) {
+  at::Tensor y = at::empty({a.size(0), b.size(1)}, a.options());
+  multiply_blocks(with_contiguous_rows(a), with_contiguous_rows(b), false, y);
+  return y;
 }
 
 }  // namespace ptq

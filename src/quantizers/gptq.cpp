@@ -8,6 +8,7 @@
 #include "gptq_solver.h"
 #include "hessian_factor.h"
 #include "ptq/calib/gram.h"
+#include "ptq/model/matmul.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
 #include "scheme_check.h"
@@ -23,8 +24,8 @@ double quadratic_form(const at::Tensor& a, const at::Tensor& h) {
   for (int64_t first = 0; first < a.size(1); first += kWidth) {
     const int64_t count = std::min(kWidth, a.size(1) - first);
     const at::Tensor rows = h.narrow(1, first, count), block = a.narrow(1, first, count);
-    at::Tensor product = at::mm(block, rows.narrow(0, first, count));
-    if (first > 0) product.add_(at::mm(a.narrow(1, 0, first), rows.narrow(0, 0, first)), 2);
+    at::Tensor product = matrix_product(block, rows.narrow(0, first, count));
+    if (first > 0) product.add_(matrix_product(a.narrow(1, 0, first), rows.narrow(0, 0, first)), 2);
     total += product.mul_(block).sum(at::kDouble).item<double>();
   }
   return total;

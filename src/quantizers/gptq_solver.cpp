@@ -9,6 +9,7 @@
 
 #include "gptq_kernel.h"
 #include "ptq/core/cpu.h"
+#include "ptq/model/matmul.h"
 
 namespace ptq::quantizer {
 namespace {
@@ -41,7 +42,8 @@ std::vector<Step> plan_steps(int64_t in, int64_t group_length, bool refit) {
 /// What the columns before `first` feed forward into the columns first … first+count−1.
 at::Tensor fed_forward(const at::Tensor& miss, const at::Tensor& feedback, int64_t first,
                        int64_t count) {
-  return at::mm(miss.narrow(1, 0, first), feedback.narrow(0, 0, first).narrow(1, first, count));
+  return matrix_product(miss.narrow(1, 0, first),
+                        feedback.narrow(0, 0, first).narrow(1, first, count));
 }
 
 /// The weights of a group as best changed to make up for the columns before it, before any of the

@@ -4,9 +4,12 @@
 #include <cmath>
 #include <optional>
 #include <sstream>
+#include <tuple>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+
+#include "cholesky.h"
 
 namespace ptq::quantizer {
 namespace {
@@ -37,12 +40,18 @@ at::Tensor reordered(const at::Tensor& matrix, const at::Tensor& order) {
 }
 
 /// R (not yet with a unit diagonal) of `matrix` = R Rᵀ, the matrix given in reverse solving order;
-/// nothing if the matrix is not positive definite in this precision.
-std::optional<at::Tensor> reverse_cholesky(const at::Tensor& matrix) {
-  const auto [upper, info] = at::linalg_cholesky_ex(matrix, /*upper=*/true);
-  if (info.item<int>() != 0) return std::nullopt;
+/// nothing if the matrix is not positive definite in this precision.  Destroys the matrix.
+std::optional<at::Tensor> reverse_cholesky(at::Tensor& matrix) {
+  at::Tensor upper = matrix;
+  if (matrix.scalar_type() == at::kFloat) {
+    if (!cholesky_upper(matrix)) return std::nullopt;
+  } else {
+    at::Tensor info;
+    std::tie(upper, info) = at::linalg_cholesky_ex(matrix, /*upper=*/true);
+    if (info.item<int>() != 0) return std::nullopt;
+  }
   // Row-major L of the reversed matrix, read backwards, is R of the matrix itself.
-  at::Tensor factor = upper.t().contiguous();
+  at::Tensor factor = upper.triu().t().contiguous();
   const auto reverse = [](auto* data, int64_t count) { std::reverse(data, data + count); };
   if (factor.scalar_type() == at::kDouble)
     reverse(factor.data_ptr<double>(), factor.numel());

@@ -12,8 +12,11 @@ constexpr Table make_table(const char* name) {
   using Rows = RowKernels<Isa>;
   return {name,
           Multiply::kPanel,
+          Multiply::kRows,
           Multiply::template pack<float>,
           Multiply::template pack<uint16_t>,
+          Multiply::template pack_columns<Multiply::kPanel>,
+          Multiply::template pack_columns<Multiply::kRows>,
           Multiply::multiply,
           Attention::tokens,
           Attention::scratch,

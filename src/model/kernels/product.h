@@ -13,7 +13,7 @@ struct ProductKernel {
   static constexpr int kRows = Isa::kRows;
 
   /// `R` rows of C by one panel: the accumulators fill the register file.
-  template <int R>
+  template <int R, bool kPackedA>
   static void tile(const Product& p, const float* a, const float* b, float* c, int64_t c_stride,
                    bool add) {
     Float sum[R][2];
@@ -23,7 +23,7 @@ struct ProductKernel {
       const Float b0 = V::load(b + k * kPanel), b1 = V::load(b + k * kPanel + kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i) {
-        const float scalar = a[i * p.a_stride + k];
+        const float scalar = kPackedA ? a[k * kRows + i] : a[i * p.a_stride + k];
         sum[i][0] += scalar * b0;
         sum[i][1] += scalar * b1;
       }
@@ -36,32 +36,60 @@ struct ProductKernel {
   }
 
   /// As `tile` for 1 … R rows.
-  template <int R>
+  template <int R, bool kPackedA>
   static void tile_of(int64_t rows, const Product& p, const float* a, const float* b, float* c,
                       int64_t c_stride, bool add) {
     if (rows == R) {
-      tile<R>(p, a, b, c, c_stride, add);
+      tile<R, kPackedA>(p, a, b, c, c_stride, add);
     } else if constexpr (R > 1) {
-      tile_of<R - 1>(rows, p, a, b, c, c_stride, add);
+      tile_of<R - 1, kPackedA>(rows, p, a, b, c, c_stride, add);
     }
   }
 
-  static void multiply(const Product& p) {
+  template <bool kPackedA>
+  static void multiply_tiles(const Product& p) {
     for (int64_t j = 0; j < p.columns; j += kPanel) {
       const float* b = p.b + j / kPanel * p.panel_stride;
       const int64_t columns = p.columns - j < kPanel ? p.columns - j : kPanel;
-      for (int64_t i = 0; i < p.rows; i += kRows) {
+      for (int64_t i = 0; i < p.rows && i + p.lead < j + kPanel; i += kRows) {
         const int64_t rows = p.rows - i < kRows ? p.rows - i : kRows;
         const float* a = p.a + i * p.a_stride;
         float* c = p.c + i * p.c_stride + j;
         if (columns == kPanel) {
-          tile_of<kRows>(rows, p, a, b, c, p.c_stride, p.add);
+          tile_of<kRows, kPackedA>(rows, p, a, b, c, p.c_stride, p.add);
         } else {
           float whole[kRows * kPanel];
-          tile_of<kRows>(rows, p, a, b, whole, kPanel, false);
+          tile_of<kRows, kPackedA>(rows, p, a, b, whole, kPanel, false);
           for (int64_t r = 0; r < rows; ++r)
             for (int64_t x = 0; x < columns; ++x)
               c[r * p.c_stride + x] = whole[r * kPanel + x] + (p.add ? c[r * p.c_stride + x] : 0);
+        }
+      }
+    }
+  }
+
+  static void multiply(const Product& p) {
+    if (p.packed_a)
+      multiply_tiles<true>(p);
+    else
+      multiply_tiles<false>(p);
+  }
+
+  /// Panels of `Width` columns of a row-major matrix, its rows multiplied by `weights` (null: 1).
+  template <int64_t Width>
+  static void pack_columns(const Columns& m, float* panels) {
+    for (int64_t j = 0; j < m.columns; j += Width, panels += m.depth * Width) {
+      const int64_t valid = m.columns - j < Width ? m.columns - j : Width;
+      for (int64_t k = 0; k < m.depth; ++k) {
+        const float* from = m.data + k * m.stride + j;
+        const float weight = m.weights != nullptr ? m.weights[k] : 1.0F;
+        float* to = panels + k * Width;
+        if (valid == Width) {
+          for (int64_t x = 0; x < Width; ++x)
+            to[x] = from[x] * weight;
+        } else {
+          for (int64_t x = 0; x < Width; ++x)
+            to[x] = x < valid ? from[x] * weight : 0;
         }
       }
     }

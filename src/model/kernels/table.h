@@ -7,13 +7,25 @@ namespace ptq::kernels {
 /// is a row-major [depth, panel] matrix of columns j·panel …, at b + j·panel_stride.
 struct Product {
   const float* a = nullptr;
-  int64_t a_stride = 0;  ///< floats from a row to the next, likewise below
+  int64_t a_stride = 0;   ///< floats from a row to the next, likewise below
+  bool packed_a = false;  ///< A comes as Table::pack_left made it, a_stride = depth
   const float* b = nullptr;
   int64_t panel_stride = 0;
   float* c = nullptr;
   int64_t c_stride = 0;
   int64_t rows = 0, depth = 0, columns = 0;
   bool add = false;  ///< adds to C instead of setting it
+  /// Leaves out tiles wholly below the diagonal of a greater matrix, in which C's first row is
+  /// `lead` below the row that meets the diagonal in C's first column.
+  int64_t lead = INT64_MIN / 2;
+};
+
+/// A row-major [depth, columns] matrix to pack.
+struct Columns {
+  const float* data = nullptr;
+  int64_t stride = 0;  ///< floats from a row to the next
+  int64_t columns = 0, depth = 0;
+  const float* weights = nullptr;  ///< [depth] multiplied into the rows, or null
 };
 
 /// Some consecutive queries of the heads that share one key-value head.  In the pointed-to tensors
@@ -44,11 +56,16 @@ struct RopeTask {
 /// have the same bits; every result row depends on its own input row alone.
 struct Table {
   const char* name;
-  int64_t panel;  ///< columns of a packed panel
+  int64_t panel;  ///< columns of a packed panel of B
+  int64_t rows;   ///< columns of a packed panel of Aᵀ
   /// Packs rows of W, row-major [columns, depth], as the panels of B = Wᵀ; missing columns are 0.
   void (*pack)(const float* w, int64_t stride, int64_t columns, int64_t depth, float* panels);
   void (*pack_bf16)(const uint16_t* w, int64_t stride, int64_t columns, int64_t depth,
                     float* panels);
+  /// Packs B itself as its panels; missing columns are 0.
+  void (*pack_right)(const Columns& b, float* panels);
+  /// Packs the transpose of A, panels of `rows` of its columns.
+  void (*pack_left)(const Columns& a, float* panels);
   void (*multiply)(const Product&);
   /// Queries of a task at most, and the floats of scratch it needs.
   int64_t (*attention_tokens)(int64_t group);
