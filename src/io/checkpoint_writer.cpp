@@ -38,6 +38,16 @@ void remove_tree(const fs::path& path) {
   if (error) throw_write_error("remove", path, error.value());
 }
 
+fs::path partial_of(const fs::path& directory) {
+  return with_suffix(plain(directory), ".ptq-partial");
+}
+
+std::string shard_name(int index, int shards) {
+  char name[64];
+  std::snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", index + 1, shards);
+  return name;
+}
+
 bool holds(const fs::path& outer, const fs::path& inner) {
   const fs::path relative =
       fs::weakly_canonical(inner).lexically_relative(fs::weakly_canonical(outer));
@@ -54,7 +64,7 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(s
   if (options_.shards < 1) throw std::logic_error("a checkpoint has at least one shard");
   options_.directory = plain(options_.directory);
   if (options_.directory.empty()) throw ConfigError("the output directory has no name");
-  partial_ = with_suffix(options_.directory, ".ptq-partial");
+  partial_ = partial_of(options_.directory);
   try {
     check_output();
     open_partial();
@@ -73,6 +83,10 @@ void CheckpointWriter::check_output() const {
   if (!fs::exists(fs::symlink_status(output))) return;
   if (!fs::is_directory(output)) throw ConfigError("the output " + shown(output) + " is a file");
   if (fs::is_empty(output)) return;
+  if (!options_.overwrite && path_exists(partial_))
+    throw ConfigError(
+        "the output " + shown(output) + " exists, and an unfinished run is in " + shown(partial_),
+        "--resume --overwrite goes on with it, --overwrite alone starts afresh");
   if (!options_.overwrite)
     throw ConfigError("the output " + shown(output) + " exists",
                       "--overwrite replaces it, or name another output");
@@ -114,9 +128,7 @@ fs::path CheckpointWriter::shard_path(int index) const {
   if (index < 0 || index >= options_.shards)
     throw std::logic_error("shard " + std::to_string(index) + " of " +
                            std::to_string(options_.shards));
-  char name[64];
-  std::snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", index + 1, options_.shards);
-  return partial_ / name;
+  return partial_ / shard_name(index, options_.shards);
 }
 
 bool CheckpointWriter::has_shard(int index) const {
@@ -182,6 +194,29 @@ void CheckpointWriter::finish(const Json& config, const std::function<void()>& l
 void CheckpointWriter::discard() {
   remove_tree(partial_);
   lock_.reset();
+}
+
+int64_t recoverable_bytes(const CheckpointWriterOptions& options) {
+  const fs::path partial = partial_of(options.directory);
+  std::error_code error;  // what cannot be looked at spares nothing
+  const auto size_of = [&](const fs::path& file) {
+    const uintmax_t size = fs::file_size(file, error);
+    return error ? 0 : static_cast<int64_t>(size);
+  };
+  int64_t bytes = 0;
+  if (!options.resume) {
+    for (const auto& entry : fs::directory_iterator(partial, error))
+      bytes += size_of(entry.path());
+    return bytes;
+  }
+  int64_t last = 0;
+  for (int i = 0; i + 1 < options.shards; ++i) {
+    const int64_t size = size_of(partial / shard_name(i, options.shards));
+    if (error) break;
+    bytes += last;
+    last = size;
+  }
+  return bytes;
 }
 
 void copy_side_files(const fs::path& from, const fs::path& to) {

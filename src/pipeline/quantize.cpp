@@ -115,10 +115,12 @@ QuantizeReport quantize_checkpoint(const QuantizeJob& job, ProgressListener& lis
   Session session(job, listener);
   for (const std::string& warning : session.warnings)
     listener.warning(warning);
-  require_disk_space(job.out, session.output_bytes + (session.output_bytes >> 6));
-  CheckpointWriter writer({job.out, job.model,
-                           static_cast<int>(session.input.model->config().blocks) + 1,
-                           job.overwrite, job.resume});
+  const CheckpointWriterOptions options{job.out, job.model,
+                                        static_cast<int>(session.input.model->config().blocks) + 1,
+                                        job.overwrite, job.resume};
+  require_disk_space(
+      job.out, session.output_bytes + (session.output_bytes >> 6) - recoverable_bytes(options));
+  CheckpointWriter writer(options);
   try {
     return run(session, writer, wall);
   } catch (const std::exception& error) {

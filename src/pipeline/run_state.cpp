@@ -35,7 +35,7 @@ void RunState::resume() {
   if (!state.is_object() || !state.contains("identity") || !state.contains("blocks") ||
       !state.at("blocks").is_array())
     throw FormatError(file_.string() + " is not the progress of a run",
-                      "--overwrite starts afresh");
+                      "--overwrite without --resume starts afresh");
   std::vector<std::string> changed;
   differences(identity_, state.at("identity"), "", changed);
   if (!changed.empty()) {
@@ -44,7 +44,7 @@ void RunState::resume() {
       list += "\n  " + one;
     throw ConfigError(
         "the unfinished run in " + file_.parent_path().string() + " is another one:" + list,
-        "--overwrite starts afresh");
+        "--overwrite without --resume starts afresh");
   }
   for (const Json& block : state.at("blocks")) {
     std::vector<SiteReport> reports;

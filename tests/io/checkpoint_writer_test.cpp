@@ -158,6 +158,49 @@ TEST(CheckpointWriter, OverwriteStartsAnUnfinishedRunAfresh) {
   EXPECT_FALSE(CheckpointWriter(options).has_shard(0));
 }
 
+TEST(CheckpointWriter, AnUnfinishedReplacementIsRefusedWithTheFlagsThatGoOnWithIt) {
+  const Scratch scratch;
+  CheckpointWriterOptions options = to(scratch / "out");
+  write_all(options);
+  options.overwrite = true;
+  { CheckpointWriter(options).add_shard(0, shard_tensors(0)); }
+  for (const bool resume : {false, true}) {
+    CheckpointWriterOptions bare = to(scratch / "out");
+    bare.resume = resume;
+    try {
+      CheckpointWriter writer(bare);
+      FAIL() << "an output was replaced without --overwrite";
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("unfinished"));
+      EXPECT_THAT(error.hint(), HasSubstr("--resume --overwrite"));
+    }
+  }
+  options.resume = true;
+  EXPECT_TRUE(CheckpointWriter(options).has_shard(0));
+  write_all(options);
+  EXPECT_FALSE(std::filesystem::exists(scratch / "out.ptq-partial"));
+}
+
+TEST(CheckpointWriter, TellsWhatAnUnfinishedRunSparesOfTheDisk) {
+  const Scratch scratch;
+  CheckpointWriterOptions options = to(scratch / "out", 4);
+  EXPECT_EQ(recoverable_bytes(options), 0);
+  int64_t shard_bytes = 0;
+  {
+    CheckpointWriter writer(options);
+    for (const int index : {0, 1, 3})
+      writer.add_shard(index, shard_tensors(index));
+    shard_bytes = static_cast<int64_t>(std::filesystem::file_size(writer.shard_path(0)));
+    write_bytes(writer.partial_directory() / "progress.json", "{}");
+  }
+  options.resume = true;  // of shards 0, 1 and the rest's, the last two may be written again
+  EXPECT_EQ(recoverable_bytes(options), shard_bytes);
+  options.overwrite = true;
+  EXPECT_EQ(recoverable_bytes(options), shard_bytes);
+  options.resume = false;
+  EXPECT_EQ(recoverable_bytes(options), 3 * shard_bytes + 2);
+}
+
 TEST(CheckpointWriter, NeverReplacesWhatIsNoModel) {
   const Scratch scratch;
   std::filesystem::create_directory(scratch / "home");

@@ -67,6 +67,12 @@ class CheckpointWriter {
   std::unique_ptr<Lock> lock_;
 };
 
+/// Bytes on disk of the unfinished run of `options.directory` that a writer with these options need
+/// not find free again: all of it when it starts afresh, for it is removed first; the shards in
+/// front that are kept when it resumes, without the last of them and that of the rest, which may be
+/// written again beside their old copies.
+int64_t recoverable_bytes(const CheckpointWriterOptions& options);
+
 /// The files of a model directory that are neither weights, their index, config.json nor the
 /// manifest of an earlier run: tokenizer, generation config, chat template, licence.  Top level
 /// only, symbolic links followed, sorted.
