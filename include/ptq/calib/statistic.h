@@ -1,71 +1,76 @@
 #pragma once
-#include <functional>
+#include <cstdint>
 #include <map>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <typeindex>
 #include <utility>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "ptq/core/registry.h"
 #include "ptq/model/site.h"
 
 namespace ptq {
 
-/// Accumulates over the inputs of a stage; one instance is shared by all sites that read the same
-/// input. Must not keep the tensors it is given.
-class InputStatistic {
- public:
-  virtual ~InputStatistic() = default;
-  /// `x`: float32 [sequences, seq, in], a batch of whole sequences (position 0 of each is the
-  /// sequence's first token).
-  virtual void add(const at::Tensor& x) = 0;
-  /// Called once after the last `add`.
-  virtual void finish() {}
-  /// Memory held, for the run's budget.
-  virtual int64_t bytes() const = 0;
+/// What one linear sees of a batch of whole sequences; position 0 of each is the sequence's first
+/// token.
+struct SiteBatch {
+  at::Tensor x;  ///< float32 [sequences, seq, in]: its input
+  /// float32 [sequences, seq, out]: gradient of the summed next-token NLL (nats) of the sequence
+  /// with respect to its output; undefined in a sweep without gradients.
+  at::Tensor g;
 };
 
-/// What a plug-in asks the calibration sweep to collect.  S must be constructible from
-/// `in_features` (int64_t).
-class StatRequest {
- public:
-  template <class S>
-  StatRequest& want() {
-    makers_[typeid(S)] = [](int64_t in_features) -> std::unique_ptr<InputStatistic> {
-      return std::make_unique<S>(in_features);
-    };
-    return *this;
-  }
-  bool empty() const { return makers_.empty(); }
-
-  using Maker = std::function<std::unique_ptr<InputStatistic>(int64_t)>;
-  const std::map<std::type_index, Maker>& makers() const& { return makers_; }
-  void makers() && = delete;  // would dangle: keep the request in a variable
-
- private:
-  std::map<std::type_index, Maker> makers_;
+/// One sum that a statistic keeps for a linear.
+struct SumLayout {
+  std::string name;  ///< "sum", "diagonal", …
+  at::ScalarType dtype = at::kFloat;
+  std::vector<int64_t> shape;
 };
 
-/// The statistics collected for one stage input.
+using Sums = std::map<std::string, at::Tensor>;
+
+/// A quantity summed over tokens or sequences for one linear.  Its whole state is sums, so that
+/// those of disjoint data merge by addition; the plug-in itself has no state.
+class Statistic {
+ public:
+  virtual ~Statistic() = default;
+  virtual bool needs_gradients() const { return false; }
+  /// The sums kept for a linear [out, in]; what `needs_gradients` is false for depends on `in`
+  /// only and is kept once for all linears that read the same input.
+  virtual std::vector<SumLayout> layout(int64_t out, int64_t in) const = 0;
+  /// Adds a batch to `sums`, shaped as `layout` says.  Must not keep the tensors it is given.
+  virtual void add(const SiteBatch& batch, Sums& sums) const = 0;
+  /// Called once after the last `add`: fills what was left out for speed, such as the second
+  /// triangle of a symmetric matrix.  Finished sums still merge by addition.
+  virtual void finish(Sums& /*sums*/) const {}
+};
+
+/// All statistics, by name.
+const Registry<Statistic>& statistics();
+
+/// How much data sums are over.
+struct DataCounts {
+  int64_t sequences = 0;
+  int64_t tokens = 0;   ///< positions of all sequences
+  int64_t targets = 0;  ///< tokens predicted by the loss: one less a sequence; 0 without gradients
+};
+
+/// What was collected for one linear: shared by the linears of an input where no gradient is in it.
 class SiteStats {
  public:
   SiteStats() = default;
-  /// Fresh, empty statistics of everything `request` asks for.
-  SiteStats(const StatRequest& request, int64_t in_features);
 
-  void add(const at::Tensor& x);  ///< feeds every statistic, see InputStatistic::add
-  void finish();
-  int64_t bytes() const;
+  /// The sum `name` of `statistic`; throws std::logic_error if it was not collected.
+  const at::Tensor& sum(const std::string& statistic, const std::string& name = "sum") const&;
+  bool has(const std::string& statistic) const { return sums_.count(statistic) > 0; }
+  const DataCounts& counts() const& { return counts_; }
 
-  /// Throws std::logic_error if the plug-in did not `want<S>()`.
-  template <class S>
-  const S& get() const {
-    const auto found = stats_.find(typeid(S));
-    if (found == stats_.end()) throw std::logic_error("statistic read but not requested");
-    return static_cast<const S&>(*found->second);
-  }
+  /// For whoever collects or reads a store.
+  void set(const std::string& statistic, std::shared_ptr<Sums> sums);
+  void set_counts(const DataCounts& counts) { counts_ = counts; }
 
   /// What a plug-in derives from these statistics for every site that shares them, such as a
   /// factorization: the result of `make()`, made by the first call with this `key` and kept as long
@@ -78,7 +83,8 @@ class SiteStats {
   }
 
  private:
-  std::map<std::type_index, std::shared_ptr<InputStatistic>> stats_;
+  std::map<std::string, std::shared_ptr<Sums>> sums_;
+  DataCounts counts_;
   mutable std::map<std::pair<std::type_index, std::string>, std::shared_ptr<void>> derived_;
 };
 

@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+#include "ptq/calib/statistic.h"
+#include "ptq/model/causal_lm.h"
+
+namespace ptq {
+
+/// Takes what a linear saw of a batch; the tensors are valid during the call only.
+using SiteVisitor = std::function<void(const Linear& linear, const SiteBatch& batch)>;
+
+/// Runs a block forward and backward on some whole sequences: `hidden` float32 [sequences, seq,
+/// hidden], the block's input, and `gradient`, same shape, that of the loss with respect to the
+/// block's output.  Hands every linear's input and output gradient to `visit`, last stage first,
+/// and returns the gradient with respect to `hidden`.  No gradient of a weight is computed.
+at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at::Tensor& gradient,
+                          const SiteVisitor& visit);
+
+/// The loss behind the last block.
+struct HeadLoss {
+  at::Tensor nll;       ///< float64 [sequences]: summed next-token NLL of each, nats
+  at::Tensor gradient;  ///< float32 [sequences, seq, hidden]: of the summed NLL by `hidden`
+};
+
+/// The next-token loss of `hidden`, float32 [sequences, seq, hidden], the last block's output,
+/// against `labels`, int64 [sequences, seq]: position t is scored against labels[:, t + 1].  Logits
+/// exist for at most `chunk_tokens` tokens at a time.
+HeadLoss head_backward(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& labels,
+                       int64_t chunk_tokens = 256);
+
+}  // namespace ptq
