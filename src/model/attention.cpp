@@ -8,6 +8,7 @@
 
 #include "kernels/dispatch.h"
 #include "parallel.h"
+#include "recorded.h"
 #include "row_ops.h"
 #include "scratch.h"
 
@@ -15,8 +16,8 @@ namespace ptq {
 namespace {
 
 /// The plain formula, differentiable.
-at::Tensor recorded_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                              const AttentionShape& shape) {
+at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const AttentionShape& shape) {
   const int64_t batch = q.size(0), seq = q.size(1);
   const auto by_head = [&](const at::Tensor& x, int64_t heads) {
     const at::Tensor split = x.reshape({batch, seq, heads, shape.head_dim}).transpose(1, 2);
@@ -107,7 +108,8 @@ at::Tensor blocked_attention(at::Tensor q, const at::Tensor& k, const at::Tensor
 
 at::Tensor causal_attention(at::Tensor q, const at::Tensor& k, const at::Tensor& v,
                             const AttentionShape& shape) {
-  if (needs_record({q, k, v})) return recorded_attention(q, k, v, shape);
+  if (kernels_can_record({q, k, v}, {})) return recorded_attention(q, k, v, shape);
+  if (needs_record({q, k, v})) return plain_attention(q, k, v, shape);
   return blocked_attention(q.contiguous(), k.contiguous(), v.contiguous(), shape);
 }
 

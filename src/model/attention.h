@@ -18,4 +18,15 @@ struct AttentionShape {
 at::Tensor causal_attention(at::Tensor q, const at::Tensor& k, const at::Tensor& v,
                             const AttentionShape& shape);
 
+/// Gradients of causal_attention's inputs, each of its input's shape.
+struct AttentionGradient {
+  at::Tensor q, k, v;
+};
+
+/// The gradients of causal_attention by this library's kernels: `q`, `k`, `v` its inputs,
+/// contiguous float32, `gradient` that of its result.  The attention weights of a tile of queries
+/// are computed again; no [seq, seq] matrix is kept.
+AttentionGradient attention_gradient(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                     const at::Tensor& gradient, const AttentionShape& shape);
+
 }  // namespace ptq

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "ptq/model/matmul.h"
+#include "recorded.h"
 #include "row_ops.h"
 
 namespace ptq {
@@ -13,6 +14,7 @@ namespace ptq {
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (weight.scalar_type() != at::kFloat && weight.scalar_type() != at::kBFloat16)
     return affine(x, weight.to(at::kFloat), bias);
+  if (kernels_can_record({x}, {weight, bias})) return recorded_affine(x, weight, bias);
   const bool recorded = at::GradMode::is_enabled() && weight.requires_grad();
   if (recorded || needs_record({x, bias}) || !weight.is_cpu())
     return at::linear(x, weight.to(x.scalar_type()),

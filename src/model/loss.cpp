@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -6,14 +7,34 @@
 #include "ptq/model/kernels.h"
 
 namespace ptq {
+namespace {
+
+void check_targets(const int64_t* targets, int64_t count, int64_t least, int64_t vocab) {
+  for (int64_t i = 0; i < count; ++i)
+    if (targets[i] < least || targets[i] >= vocab)
+      throw std::logic_error("target " + std::to_string(targets[i]) +
+                             " is outside the vocabulary of " + std::to_string(vocab));
+}
+
+}  // namespace
 
 void nll_rows(const LogitRows& logits, const int64_t* targets, double* nll) {
-  for (int64_t i = 0; i < logits.rows; ++i)
-    if (targets[i] < 0 || targets[i] >= logits.vocab)
-      throw std::logic_error("target " + std::to_string(targets[i]) +
-                             " is outside the vocabulary of " + std::to_string(logits.vocab));
+  check_targets(targets, logits.rows, 0, logits.vocab);
   parallel_tasks(logits.rows, [&](int64_t i) {
     nll[i] = kernels::table().row_nll(logits.data + i * logits.vocab, logits.vocab, targets[i]);
+  });
+}
+
+void nll_gradient_rows(float* logits, int64_t rows, int64_t vocab, const int64_t* targets,
+                       double* nll) {
+  check_targets(targets, rows, -1, vocab);
+  parallel_tasks(rows, [&](int64_t i) {
+    float* row = logits + i * vocab;
+    nll[i] = 0;
+    if (targets[i] < 0)
+      std::fill(row, row + vocab, 0.0F);
+    else
+      nll[i] = kernels::table().nll_gradient(row, vocab, targets[i]);
   });
 }
 

@@ -36,7 +36,11 @@ void pack_panel(const at::Tensor& b, bool transposed, const RightBlock& block, i
       transposed ? first * stride + block.depth_begin : block.depth_begin * stride + first;
   if (b.scalar_type() == at::kBFloat16) {
     const void* data = b.data_ptr<at::BFloat16>() + offset;
-    kernel.pack_bf16(static_cast<const uint16_t*>(data), stride, count, block.depth, panel);
+    const auto* bits = static_cast<const uint16_t*>(data);
+    if (transposed)
+      kernel.pack_bf16(bits, stride, count, block.depth, panel);
+    else
+      kernel.pack_right_bf16({bits, stride, count, block.depth}, panel);
   } else if (transposed) {
     kernel.pack(b.data_ptr<float>() + offset, stride, count, block.depth, panel);
   } else {

@@ -6,6 +6,7 @@
 
 #include "kernels/dispatch.h"
 #include "parallel.h"
+#include "recorded.h"
 
 namespace ptq {
 namespace {
@@ -20,7 +21,7 @@ void parallel_rows(int64_t rows, int64_t width, const Body& body) {
                  [&](int64_t i) { body(i * share, std::min(share, rows - i * share)); });
 }
 
-at::Tensor recorded_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
+at::Tensor plain_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
   const at::Tensor mean = x.to(at::kDouble).square().mean(-1, /*keepdim=*/true) + epsilon;
   return x * mean.rsqrt().to(x.scalar_type()) * gain;
 }
@@ -45,7 +46,8 @@ bool needs_record(std::initializer_list<at::Tensor> inputs) {
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {
-  if (needs_record({x, gain})) return recorded_norm(x, gain, epsilon);
+  if (kernels_can_record({x}, {gain})) return recorded_rms_norm(x, gain, epsilon);
+  if (needs_record({x, gain})) return plain_norm(x, gain, epsilon);
   const at::Tensor rows = x.contiguous();
   at::Tensor y = at::empty_like(rows);
   norm_rows(rows, gain, epsilon, y);
@@ -55,7 +57,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon)
 at::Tensor rms_norm_heads(at::Tensor x, const at::Tensor& gain, double epsilon) {
   if (needs_record({x, gain})) {
     const at::Tensor heads = x.reshape({x.size(0), x.size(1), -1, gain.numel()});
-    return recorded_norm(heads, gain, epsilon).reshape(x.sizes());
+    return rms_norm(heads, gain, epsilon).reshape(x.sizes());
   }
   x = x.contiguous();
   norm_rows(x, gain, epsilon, x);
@@ -63,6 +65,7 @@ at::Tensor rms_norm_heads(at::Tensor x, const at::Tensor& gain, double epsilon) 
 }
 
 at::Tensor silu_mul(at::Tensor gate, const at::Tensor& up) {
+  if (kernels_can_record({gate, up}, {})) return recorded_silu_mul(gate, up);
   if (needs_record({gate, up})) return at::silu(gate) * up;
   gate = gate.contiguous();
   const at::Tensor factor = up.contiguous();
@@ -81,6 +84,7 @@ at::Tensor add_residual(const at::Tensor& residual, at::Tensor update) {
 
 at::Tensor rotate(at::Tensor x, const at::Tensor& cos, const at::Tensor& sin) {
   const int64_t batch = x.size(0), seq = x.size(1), half = cos.size(1);
+  if (kernels_can_record({x}, {cos, sin})) return recorded_rotate(x, cos, sin);
   if (needs_record({x})) {
     const auto parts = x.reshape({batch, seq, -1, 2, half}).unbind(3);
     const at::Tensor c = cos.unsqueeze(1), s = sin.unsqueeze(1);
@@ -103,6 +107,31 @@ at::Tensor rotate(at::Tensor x, const at::Tensor& cos, const at::Tensor& sin) {
     kernels::table().rotate(task);
   });
   return x;
+}
+
+at::Tensor rms_norm_gradient(const at::Tensor& x, const at::Tensor& gain, double epsilon,
+                             const at::Tensor& gradient) {
+  at::Tensor result = gradient.clone(at::MemoryFormat::Contiguous);
+  const int64_t width = gain.numel();
+  const float* from = x.data_ptr<float>();
+  float* to = result.data_ptr<float>();
+  parallel_rows(x.numel() / width, width, [&](int64_t first, int64_t rows) {
+    kernels::table().rms_norm_gradient(from + first * width, gain.data_ptr<float>(),
+                                       static_cast<float>(epsilon), rows, width,
+                                       to + first * width);
+  });
+  return result;
+}
+
+std::pair<at::Tensor, at::Tensor> silu_mul_gradient(const at::Tensor& gate, const at::Tensor& up,
+                                                    const at::Tensor& gradient) {
+  at::Tensor by_gate = gradient.clone(at::MemoryFormat::Contiguous), by_up = at::empty_like(up);
+  const float *g = gate.data_ptr<float>(), *u = up.data_ptr<float>();
+  float *dg = by_gate.data_ptr<float>(), *du = by_up.data_ptr<float>();
+  parallel_rows(gate.numel(), 1, [&](int64_t first, int64_t count) {
+    kernels::table().silu_mul_gradient(g + first, u + first, count, dg + first, du + first);
+  });
+  return {by_gate, by_up};
 }
 
 }  // namespace ptq

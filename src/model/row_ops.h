@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <initializer_list>
+#include <utility>
 
 #include <ATen/core/Tensor.h>
 
@@ -28,5 +29,13 @@ at::Tensor add_residual(const at::Tensor& residual, at::Tensor update);
 /// arXiv:2104.09864, in the half-split order of Llama checkpoints): `x` float32 [batch, seq,
 /// heads·head_dim], `cos` and `sin` float32 [seq, head_dim/2].  May write over `x`.
 at::Tensor rotate(at::Tensor x, const at::Tensor& cos, const at::Tensor& sin);
+
+/// The gradient of rms_norm's `x`, contiguous float32, from that of its result.
+at::Tensor rms_norm_gradient(const at::Tensor& x, const at::Tensor& gain, double epsilon,
+                             const at::Tensor& gradient);
+
+/// The gradients of silu_mul's gate and up, contiguous float32, from that of its result.
+std::pair<at::Tensor, at::Tensor> silu_mul_gradient(const at::Tensor& gate, const at::Tensor& up,
+                                                    const at::Tensor& gradient);
 
 }  // namespace ptq

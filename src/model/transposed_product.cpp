@@ -28,7 +28,7 @@ struct Side {
   const at::Tensor& matrix;
   int64_t first, count;
 
-  kernels::Columns columns(int64_t begin, int64_t depth, int64_t from, int64_t most) const {
+  kernels::Columns<float> columns(int64_t begin, int64_t depth, int64_t from, int64_t most) const {
     return {matrix.data_ptr<float>() + begin * matrix.stride(0) + first + from, matrix.stride(0),
             std::min(most, count - from), depth, nullptr};
   }
@@ -47,7 +47,7 @@ struct Block {
     parallel_tasks(lefts + divide_up(right.count, kernel.panel), [&](int64_t i) {
       if (i < lefts) {
         const int64_t from = i * kernel.rows;
-        kernels::Columns columns = left.columns(begin, depth, from, kernel.rows);
+        kernels::Columns<float> columns = left.columns(begin, depth, from, kernel.rows);
         if (weights != nullptr) columns.weights = weights + begin;
         kernel.pack_left(columns, left_panels + from * depth);
       } else {

@@ -15,6 +15,11 @@ struct LogitRows {
 /// NaN or +infinity gives NaN.  Throws std::logic_error for a target outside 0 … vocab-1.
 void nll_rows(const LogitRows& logits, const int64_t* targets, double* nll);
 
+/// As `nll_rows` for logits that may be written over: they become the gradients of the rows' NLL,
+/// softmax(logits) minus one at the target.  A target of −1 scores nothing: NLL and gradient 0.
+void nll_gradient_rows(float* logits, int64_t rows, int64_t vocab, const int64_t* targets,
+                       double* nll);
+
 /// Kullback-Leibler divergence KL(softmax(reference) ‖ softmax(logits)) in nats of every row: `kl`
 /// [rows]; `same_top1` [rows]: 1 where both have the same most likely token (the first of equals).
 /// Parallel over rows, sums in float64.  A row with a NaN or +infinity gives NaN.  Throws

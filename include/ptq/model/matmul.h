@@ -14,7 +14,8 @@ at::Tensor matmul_transposed(const at::Tensor& x, const at::Tensor& weight, cons
 /// As above without bias, into `y` [rows, out].
 void matmul_transposed_into(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y);
 
-/// a b: [rows, depth] · [depth, columns] -> [rows, columns], row by row like the above.
+/// a b: float32 [rows, depth] · float32 or bfloat16 [depth, columns] -> [rows, columns], row by row
+/// like the above.
 at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b);
 
 /// What of a product's result is computed.

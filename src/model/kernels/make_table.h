@@ -15,8 +15,9 @@ constexpr Table make_table(const char* name) {
           Multiply::kRows,
           Multiply::template pack<float>,
           Multiply::template pack<uint16_t>,
-          Multiply::template pack_columns<Multiply::kPanel>,
-          Multiply::template pack_columns<Multiply::kRows>,
+          Multiply::template pack_columns<Multiply::kPanel, float>,
+          Multiply::template pack_columns<Multiply::kPanel, uint16_t>,
+          Multiply::template pack_columns<Multiply::kRows, float>,
           Multiply::multiply,
           Attention::tokens,
           Attention::scratch,
@@ -24,8 +25,13 @@ constexpr Table make_table(const char* name) {
           Rows::rotate,
           Rows::rms_norm,
           Rows::silu_mul,
+          Rows::rms_norm_gradient,
+          Rows::silu_mul_gradient,
+          Rows::softmax,
+          Rows::softmax_gradient,
           Rows::exp,
           Rows::row_nll,
+          Rows::nll_gradient,
           Rows::row_kl};
 }
 

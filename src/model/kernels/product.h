@@ -75,26 +75,6 @@ struct ProductKernel {
       multiply_tiles<false>(p);
   }
 
-  /// Panels of `Width` columns of a row-major matrix, its rows multiplied by `weights` (null: 1).
-  template <int64_t Width>
-  static void pack_columns(const Columns& m, float* panels) {
-    for (int64_t j = 0; j < m.columns; j += Width, panels += m.depth * Width) {
-      const int64_t valid = m.columns - j < Width ? m.columns - j : Width;
-      for (int64_t k = 0; k < m.depth; ++k) {
-        const float* from = m.data + k * m.stride + j;
-        const float weight = m.weights != nullptr ? m.weights[k] : 1.0F;
-        float* to = panels + k * Width;
-        if (valid == Width) {
-          for (int64_t x = 0; x < Width; ++x)
-            to[x] = from[x] * weight;
-        } else {
-          for (int64_t x = 0; x < Width; ++x)
-            to[x] = x < valid ? from[x] * weight : 0;
-        }
-      }
-    }
-  }
-
   static float to_float(float v) {
     return v;
   }
@@ -103,6 +83,26 @@ struct ProductKernel {
     float v;
     __builtin_memcpy(&v, &bits, sizeof(v));
     return v;
+  }
+
+  /// Panels of `Width` columns of a row-major matrix, its rows multiplied by `weights` (null: 1).
+  template <int64_t Width, class T>
+  static void pack_columns(const Columns<T>& m, float* panels) {
+    for (int64_t j = 0; j < m.columns; j += Width, panels += m.depth * Width) {
+      const int64_t valid = m.columns - j < Width ? m.columns - j : Width;
+      for (int64_t k = 0; k < m.depth; ++k) {
+        const T* from = m.data + k * m.stride + j;
+        const float weight = m.weights != nullptr ? m.weights[k] : 1.0F;
+        float* to = panels + k * Width;
+        if (valid == Width) {
+          for (int64_t x = 0; x < Width; ++x)
+            to[x] = to_float(from[x]) * weight;
+        } else {
+          for (int64_t x = 0; x < Width; ++x)
+            to[x] = x < valid ? to_float(from[x]) * weight : 0;
+        }
+      }
+    }
   }
 
   template <class T>

@@ -66,6 +66,66 @@ struct RowKernels {
     }
   }
 
+  /// Turns the gradient of rms_norm's result into that of `x`, in place:
+  /// dx = r·(gain·dy − x·r²·mean(gain·dy·x)), r = 1 / sqrt(mean(x²) + epsilon).
+  static void rms_norm_gradient(const float* x, const float* gain, float epsilon, int64_t rows,
+                                int64_t n, float* gradient) {
+    for (int64_t row = 0; row < rows; ++row, x += n, gradient += n) {
+      Double squares{}, products{};
+      for (int64_t i = 0; i < n; i += kLanes) {
+        const Float v = load_some(x + i, n - i, 0);
+        const Float g = load_some(gradient + i, n - i, 0) * load_some(gain + i, n - i, 0);
+        squares += V::widen(v) * V::widen(v);
+        products += V::widen(g) * V::widen(v);
+      }
+      const auto count = static_cast<double>(n);
+      const double inverse = 1 / (V::sum(squares) / count + epsilon);
+      const auto factor = static_cast<float>(__builtin_sqrt(inverse));
+      const auto share = static_cast<float>(inverse * V::sum(products) / count);
+      for (int64_t i = 0; i < n; ++i)
+        gradient[i] = factor * (gain[i] * gradient[i] - x[i] * share);
+    }
+  }
+
+  /// Gradients of silu_mul's inputs; `gate_gradient` comes as the gradient of the result.
+  static void silu_mul_gradient(const float* gate, const float* up, int64_t n, float* gate_gradient,
+                                float* up_gradient) {
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const Float g = load_some(gate + i, n - i, 0), u = load_some(up + i, n - i, 0);
+      const Float dy = load_some(gate_gradient + i, n - i, 0);
+      const Float sigmoid = 1.0F / (1.0F + V::exp(-g));
+      store_some(up_gradient + i, n - i, dy * g * sigmoid);
+      store_some(gate_gradient + i, n - i, dy * u * sigmoid * (1.0F + g * (1.0F - sigmoid)));
+    }
+  }
+
+  /// x = softmax(scale·x).
+  static void softmax(float* x, int64_t n, float scale) {
+    Float most = V::all(kLowest);
+    for (int64_t i = 0; i < n; i += kLanes)
+      most = V::max(load_some(x + i, n - i, kLowest / scale) * scale, most);
+    const float top = V::largest(most);
+    Float total{};
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const Float e = V::exp(load_some(x + i, n - i, kLowest) * scale - top);
+      store_some(x + i, n - i, e);
+      total += e;
+    }
+    const float factor = 1.0F / V::sum(total);
+    for (int64_t i = 0; i < n; ++i)
+      x[i] *= factor;
+  }
+
+  /// Turns the gradient of softmax's result `p` into that of its input, in place.
+  static void softmax_gradient(const float* p, int64_t n, float scale, float* gradient) {
+    Float total{};
+    for (int64_t i = 0; i < n; i += kLanes)
+      total += load_some(p + i, n - i, 0) * load_some(gradient + i, n - i, 0);
+    const float mean = V::sum(total);
+    for (int64_t i = 0; i < n; ++i)
+      gradient[i] = scale * p[i] * (gradient[i] - mean);
+  }
+
   static void exp(float* x, int64_t n) {
     for (int64_t i = 0; i < n; i += kLanes)
       store_some(x + i, n - i, V::exp(load_some(x + i, n - i, 0)));
@@ -100,6 +160,19 @@ struct RowKernels {
 
   static double row_nll(const float* logits, int64_t n, int64_t target) {
     return log_sum(logits, n).value() - logits[target];
+  }
+
+  static double nll_gradient(float* logits, int64_t n, int64_t target) {
+    const LogSum sum = log_sum(logits, n);
+    const double nll = sum.value() - logits[target];
+    // Two steps keep the digits that the difference to a single rounded logarithm would lose.
+    const float top = sum.top, factor = static_cast<float>(1 / sum.sum);
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const Float e = V::exp(load_some(logits + i, n - i, kLowest) - top);
+      store_some(logits + i, n - i, e * factor);
+    }
+    logits[target] -= 1;
+    return nll;
   }
 
   static int64_t first_of(const float* x, int64_t n, float value) {

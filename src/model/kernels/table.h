@@ -21,8 +21,9 @@ struct Product {
 };
 
 /// A row-major [depth, columns] matrix to pack.
+template <class T>
 struct Columns {
-  const float* data = nullptr;
+  const T* data = nullptr;
   int64_t stride = 0;  ///< floats from a row to the next
   int64_t columns = 0, depth = 0;
   const float* weights = nullptr;  ///< [depth] multiplied into the rows, or null
@@ -63,9 +64,10 @@ struct Table {
   void (*pack_bf16)(const uint16_t* w, int64_t stride, int64_t columns, int64_t depth,
                     float* panels);
   /// Packs B itself as its panels; missing columns are 0.
-  void (*pack_right)(const Columns& b, float* panels);
+  void (*pack_right)(const Columns<float>& b, float* panels);
+  void (*pack_right_bf16)(const Columns<uint16_t>& b, float* panels);
   /// Packs the transpose of A, panels of `rows` of its columns.
-  void (*pack_left)(const Columns& a, float* panels);
+  void (*pack_left)(const Columns<float>& a, float* panels);
   void (*multiply)(const Product&);
   /// Queries of a task at most, and the floats of scratch it needs.
   int64_t (*attention_tokens)(int64_t group);
@@ -77,8 +79,20 @@ struct Table {
                    float* y);
   /// gate = gate / (1 + exp(−gate)) · up.
   void (*silu_mul)(float* gate, const float* up, int64_t n);
+  /// Turns the gradient of rms_norm's result into that of x, in place.
+  void (*rms_norm_gradient)(const float* x, const float* gain, float epsilon, int64_t rows,
+                            int64_t n, float* gradient);
+  /// Gradients of silu_mul's inputs; `gate_gradient` comes as that of the result.
+  void (*silu_mul_gradient)(const float* gate, const float* up, int64_t n, float* gate_gradient,
+                            float* up_gradient);
+  /// x = softmax(scale·x).
+  void (*softmax)(float* x, int64_t n, float scale);
+  /// Turns the gradient of softmax's result p into that of its input, in place.
+  void (*softmax_gradient)(const float* p, int64_t n, float scale, float* gradient);
   void (*exp)(float* x, int64_t n);
   double (*row_nll)(const float* logits, int64_t n, int64_t target);
+  /// As row_nll, and the logits become its gradient: softmax minus one at the target.
+  double (*nll_gradient)(float* logits, int64_t n, int64_t target);
   void (*row_kl)(const float* reference, const float* logits, int64_t n, double* kl,
                  uint8_t* same_top1);
 };

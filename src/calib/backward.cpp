@@ -1,0 +1,92 @@
+#include "ptq/calib/backward.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "ptq/model/kernels.h"
+#include "ptq/model/matmul.h"
+
+namespace ptq {
+namespace {
+
+/// A linear's run in a recorded forward pass.
+struct Record {
+  const Linear* linear;
+  at::Tensor x, y;
+};
+
+/// Gradient of final norm and LM head for some rows: `hidden` float32 [rows, hidden], `targets`
+/// [rows] with −1 where nothing is scored; NLL into `nll`, float64 [rows].
+at::Tensor head_rows(const CausalLM& model, const at::Tensor& weight, const at::Tensor& hidden,
+                     const at::Tensor& targets, at::Tensor& logits, at::Tensor nll) {
+  at::Tensor leaf = hidden.detach().requires_grad_();
+  at::Tensor normed;
+  {
+    const at::AutoGradMode recording(true);
+    normed = model.final_norm(leaf);
+  }
+  at::Tensor rows = logits.narrow(0, 0, hidden.size(0));
+  affine_into(normed.detach(), weight, rows);
+  nll_gradient_rows(rows.data_ptr<float>(), rows.size(0), rows.size(1), targets.data_ptr<int64_t>(),
+                    nll.data_ptr<double>());
+  const at::Tensor gradient = matrix_product(rows, weight);
+  return torch::autograd::grad({normed}, {leaf}, {gradient})[0];
+}
+
+/// Position t is scored against the next label; the last of a sequence is not.
+at::Tensor next_tokens(const at::Tensor& labels) {
+  at::Tensor targets = at::full_like(labels, -1);
+  targets.narrow(1, 0, labels.size(1) - 1).copy_(labels.narrow(1, 1, labels.size(1) - 1));
+  return targets.reshape({-1}).contiguous();
+}
+
+}  // namespace
+
+at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at::Tensor& gradient,
+                          const SiteVisitor& visit) {
+  std::vector<Record> records;
+  std::vector<at::Tensor> wanted{hidden.detach().requires_grad_()};
+  BlockState state{wanted.front(), {}};
+  {
+    const at::AutoGradMode recording(true);
+    for (size_t index = 0; index < block.stages().size(); ++index) {
+      const at::Tensor x = block.stage_input(index, state);
+      std::vector<at::Tensor> outputs;
+      for (const Linear& linear : block.stages()[index].linears) {
+        outputs.push_back(linear.forward(x));
+        records.push_back({&linear, x.detach(), outputs.back()});
+        wanted.push_back(outputs.back());
+      }
+      block.accept(index, std::move(outputs), state);
+    }
+  }
+  const std::vector<at::Tensor> gradients =
+      torch::autograd::grad({state.hidden}, wanted, {gradient});
+  for (size_t i = records.size(); i-- > 0;)
+    visit(*records[i].linear, {records[i].x, gradients[i + 1].contiguous()});
+  return gradients[0];
+}
+
+HeadLoss head_backward(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& labels,
+                       int64_t chunk_tokens) {
+  const at::NoGradGuard unrecorded;
+  const int64_t width = hidden.size(2), rows = hidden.size(0) * hidden.size(1);
+  at::Tensor weight = model.head_weight();
+  if (weight.scalar_type() == at::kHalf) weight = weight.to(at::kFloat);
+  const at::Tensor flat = hidden.reshape({rows, width}), targets = next_tokens(labels);
+  at::Tensor nll = at::empty({rows}, at::kDouble), gradient = at::empty({rows, width}, at::kFloat);
+  at::Tensor logits = at::empty({std::min(chunk_tokens, rows), weight.size(0)}, at::kFloat);
+  for (int64_t first = 0; first < rows; first += chunk_tokens) {
+    const int64_t count = std::min(chunk_tokens, rows - first);
+    gradient.narrow(0, first, count)
+        .copy_(head_rows(model, weight, flat.narrow(0, first, count),
+                         targets.narrow(0, first, count), logits, nll.narrow(0, first, count)));
+  }
+  return {nll.view(labels.sizes()).sum(1), gradient.view(hidden.sizes())};
+}
+
+}  // namespace ptq

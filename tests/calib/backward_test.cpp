@@ -1,0 +1,124 @@
+#include "ptq/calib/backward.h"
+
+#include <map>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "support/tiny_model.h"
+
+namespace {
+
+using namespace ptq::testing;
+using ptq::SiteBatch;
+
+std::vector<TinyModel> models() {
+  TinyModel windowed = tiny_llama();
+  windowed.config["model_type"] = "mistral";
+  windowed.config["sliding_window"] = 7;
+  TinyLlamaOptions tied;
+  tied.tied = true;
+  tied.dtype = at::kBFloat16;
+  TinyLlamaOptions biased;
+  biased.bias = true;
+  return {tiny_llama(), windowed, tiny_llama(tied), tiny_llama(biased), tiny_opt()};
+}
+
+/// The summed next-token NLL of each sequence, by the textbook.
+at::Tensor plain_nll(const at::Tensor& logits, const at::Tensor& tokens) {
+  const int64_t seq = tokens.size(1);
+  const at::Tensor log_p = at::log_softmax(logits.narrow(1, 0, seq - 1), -1);
+  return -log_p.gather(2, tokens.narrow(1, 1, seq - 1).unsqueeze(2)).squeeze(2).sum(1);
+}
+
+/// What whole-model autograd says of every weight.
+std::map<std::string, at::Tensor> weight_gradients(const ptq::CausalLM& model,
+                                                   const at::Tensor& tokens) {
+  std::vector<std::unique_ptr<ptq::Block>> blocks;
+  std::map<std::string, at::Tensor> weights;
+  at::Tensor hidden = model.embed(tokens);
+  for (int64_t i = 0; i < model.config().blocks; ++i) {
+    blocks.push_back(model.load_block(i));
+    for (ptq::Stage& stage : blocks.back()->stages())
+      for (ptq::Linear& linear : stage.linears)
+        weights[linear.site().name] = linear.weight().set_requires_grad(true);
+    hidden = blocks.back()->forward(hidden);
+  }
+  const at::Tensor rows = hidden.reshape({-1, hidden.size(2)});
+  const at::Tensor logits = model.logits(rows).view({tokens.size(0), tokens.size(1), -1});
+  plain_nll(logits, tokens).sum().backward();
+  for (auto& entry : weights)
+    entry.second = entry.second.grad();
+  return weights;
+}
+
+TEST(Backward, StreamedSweepEqualsWholeModelAutograd) {
+  at::manual_seed(1);
+  for (const TinyModel& tiny : models()) {
+    const auto model = ptq::open_model(tiny.source(), tiny.config);
+    const at::Tensor tokens = random_tokens(3, 20, 96);
+    const std::map<std::string, at::Tensor> expected = weight_gradients(*model, tokens);
+
+    std::vector<at::Tensor> inputs;
+    std::map<std::string, at::Tensor> actual;
+    const at::NoGradGuard unrecorded;
+    at::Tensor hidden = model->embed(tokens);
+    for (int64_t i = 0; i < model->config().blocks; ++i) {
+      inputs.push_back(hidden);
+      hidden = model->load_block(i)->forward(hidden);
+    }
+    at::Tensor gradient = ptq::head_backward(*model, hidden, tokens, 7).gradient;
+    for (int64_t i = model->config().blocks; i-- > 0;)
+      gradient = ptq::block_backward(
+          *model->load_block(i), inputs[static_cast<size_t>(i)], gradient,
+          [&](const ptq::Linear& linear, const SiteBatch& batch) {
+            const at::Tensor x = batch.x.reshape({-1, batch.x.size(2)}).to(at::kDouble);
+            const at::Tensor g = batch.g.reshape({-1, batch.g.size(2)}).to(at::kDouble);
+            actual[linear.site().name] = g.t().mm(x);
+          });
+
+    ASSERT_EQ(actual.size(), expected.size());
+    for (const auto& [name, gradient_of_weight] : expected) {
+      const double largest = gradient_of_weight.abs().max().item<double>();
+      // Two float32 chains of some hundred operations each.
+      EXPECT_LE((actual[name] - gradient_of_weight).abs().max().item<double>(), 2e-5 * largest)
+          << tiny.config.at("model_type") << " " << name;
+    }
+  }
+}
+
+TEST(Backward, HeadLossAndGradientEqualTheTextbookInAnyChunks) {
+  at::manual_seed(2);
+  for (const TinyModel& tiny : models()) {
+    const auto model = ptq::open_model(tiny.source(), tiny.config);
+    const at::Tensor tokens = random_tokens(2, 13, 96);
+    const at::Tensor hidden = at::randn({2, 13, 48});
+    const at::Tensor leaf = hidden.clone().requires_grad_();
+    const at::Tensor logits = model->logits(leaf.reshape({-1, 48})).view({2, 13, -1});
+    const at::Tensor nll = plain_nll(logits, tokens);
+    nll.sum().backward();
+    for (const int64_t chunk : {1, 5, 13, 1000}) {
+      const ptq::HeadLoss loss = ptq::head_backward(*model, hidden, tokens, chunk);
+      // 12 terms of about log(96), each off by its logits' rounding.
+      EXPECT_TRUE(at::allclose(loss.nll, nll.detach().to(at::kDouble), 1e-5));
+      EXPECT_LE((loss.gradient - leaf.grad()).abs().max().item<double>(),
+                1e-5 * leaf.grad().abs().max().item<double>());
+      EXPECT_EQ(loss.gradient.select(1, 12).abs().max().item<double>(), 0)
+          << "the last position predicts nothing";
+    }
+  }
+}
+
+TEST(Backward, LeavesItsInputsAlone) {
+  const TinyModel tiny = tiny_llama();
+  const auto model = ptq::open_model(tiny.source(), tiny.config);
+  const at::Tensor hidden = at::randn({2, 9, 48}), gradient = at::randn({2, 9, 48});
+  const at::Tensor hidden_copy = hidden.clone(), gradient_copy = gradient.clone();
+  ptq::block_backward(*model->load_block(0), hidden, gradient,
+                      [](const ptq::Linear&, const SiteBatch&) {});
+  EXPECT_TRUE(hidden.equal(hidden_copy));
+  EXPECT_TRUE(gradient.equal(gradient_copy));
+  EXPECT_FALSE(hidden.requires_grad());
+}
+
+}  // namespace
