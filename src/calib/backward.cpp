@@ -1,10 +1,12 @@
 #include "ptq/calib/backward.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "ptq/model/kernels.h"
@@ -35,6 +37,29 @@ at::Tensor head_rows(const CausalLM& model, const at::Tensor& weight, const at::
                     nll.data_ptr<double>());
   const at::Tensor gradient = matrix_product(rows, weight);
   return torch::autograd::grad({normed}, {leaf}, {gradient})[0];
+}
+
+/// A number in [0, 1) for a draw (splitmix64, Steele et al., OOPSLA 2014).
+double uniform(uint64_t seed, uint64_t sequence, uint64_t position) {
+  const auto mixed = [](uint64_t z) {
+    z += 0x9E3779B97F4A7C15U;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+    return z ^ (z >> 31);
+  };
+  return static_cast<double>(mixed(mixed(mixed(seed) ^ sequence) ^ position) >> 11) * 0x1p-53;
+}
+
+/// The index at which the running sum of exp(logit − maximum) passes `share` of the whole.
+int64_t drawn(const float* logits, int64_t vocab, double share) {
+  const float top = *std::max_element(logits, logits + vocab);
+  double total = 0;
+  for (int64_t i = 0; i < vocab; ++i)
+    total += std::exp(static_cast<double>(logits[i] - top));
+  double left = share * total;
+  for (int64_t i = 0; i < vocab; ++i)
+    if ((left -= std::exp(static_cast<double>(logits[i] - top))) < 0) return i;
+  return vocab - 1;
 }
 
 /// Position t is scored against the next label; the last of a sequence is not.
@@ -87,6 +112,32 @@ HeadLoss head_backward(const CausalLM& model, const at::Tensor& hidden, const at
                          targets.narrow(0, first, count), logits, nll.narrow(0, first, count)));
   }
   return {nll.view(labels.sizes()).sum(1), gradient.view(hidden.sizes())};
+}
+
+at::Tensor sample_labels(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& tokens,
+                         uint64_t seed, int64_t first_sequence, int64_t chunk_tokens) {
+  const at::NoGradGuard unrecorded;
+  const int64_t seq = hidden.size(1), rows = hidden.size(0) * seq;
+  at::Tensor weight = model.head_weight();
+  if (weight.scalar_type() == at::kHalf) weight = weight.to(at::kFloat);
+  const at::Tensor flat = hidden.reshape({rows, hidden.size(2)}), labels = tokens.clone();
+  at::Tensor logits = at::empty({std::min(chunk_tokens, rows), weight.size(0)}, at::kFloat);
+  auto* ids = labels.data_ptr<int64_t>();
+  for (int64_t first = 0; first < rows; first += chunk_tokens) {
+    const int64_t count = std::min(chunk_tokens, rows - first);
+    affine_into(model.final_norm(flat.narrow(0, first, count)), weight, logits.narrow(0, 0, count));
+    const float* data = logits.data_ptr<float>();
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t row = first + i, position = row % seq;
+        if (position + 1 == seq) continue;
+        const double share = uniform(seed, static_cast<uint64_t>(first_sequence + row / seq),
+                                     static_cast<uint64_t>(position));
+        ids[row + 1] = drawn(data + i * weight.size(0), weight.size(0), share);
+      }
+    });
+  }
+  return labels;
 }
 
 }  // namespace ptq

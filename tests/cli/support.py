@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -32,6 +33,30 @@ def file_hashes(directory):
 def load_json(path):
     with open(path, encoding="utf-8") as file:
         return json.load(file)
+
+
+def read_safetensors(path):
+    """The tensors of a safetensors file as flat lists of numbers, by name."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        data = file.read()
+    header.pop("__metadata__", None)
+    kinds = {"F32": ("f", 4), "F64": ("d", 8), "I64": ("q", 8), "U8": ("B", 1)}
+    tensors = {}
+    for name, entry in header.items():
+        kind, size = kinds[entry["dtype"]]
+        begin, end = entry["data_offsets"]
+        tensors[name] = list(struct.unpack(f"<{(end - begin) // size}{kind}", data[begin:end]))
+    return tensors
+
+
+def poison_safetensors(path, name, bits):
+    """Puts `bits` in place of the first 16-bit element of a tensor."""
+    with open(path, "r+b") as file:
+        size = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(size))
+        file.seek(8 + size + header[name]["data_offsets"][0])
+        file.write(struct.pack("<H", bits))
 
 
 class CliTestCase(unittest.TestCase):

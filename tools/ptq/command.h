@@ -30,6 +30,9 @@ void apply_common(CommonArgs& args);
 
 // One per command: declares its options and runs it as the subcommand's callback.
 void add_quantize(CLI::App& app, CommonArgs& common);
+void add_calibrate(CLI::App& app, CommonArgs& common);
+void add_stats(CLI::App& app, CommonArgs& common);
+void add_sensitivity(CLI::App& app, CommonArgs& common);
 void add_eval(CLI::App& app, CommonArgs& common);
 void add_inspect(CLI::App& app, CommonArgs& common);
 void add_verify(CLI::App& app, CommonArgs& common);

@@ -2,6 +2,7 @@
 #include "ptq/formats/format.h"
 #include "ptq/model/causal_lm.h"
 #include "ptq/quantizers/quantizer.h"
+#include "ptq/sensitivity/estimator.h"
 
 namespace ptq::cli {
 namespace {
@@ -25,7 +26,7 @@ void list_kind(const Registry<Plugin>& registry, Json& json, std::string& text) 
 
 void add_list(CLI::App& app, CommonArgs& common) {
   CLI::App* command =
-      app.add_subcommand("list", "List methods, formats and model families with their options");
+      app.add_subcommand("list", "List methods, formats, statistics, estimators and model families with their options");
   add_common(*command, common);
   command->callback([&common] {
     apply_common(common);
@@ -33,6 +34,8 @@ void add_list(CLI::App& app, CommonArgs& common) {
     std::string text;
     list_kind(quantizers(), json, text);
     list_kind(formats(), json, text);
+    list_kind(statistics(), json, text);
+    list_kind(estimators(), json, text);
     list_kind(families(), json, text);
     print(common.json ? json.dump(2) + "\n" : text);
   });

@@ -20,6 +20,9 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   ptq::cli::CommonArgs common;
   ptq::cli::add_quantize(app, common);
+  ptq::cli::add_calibrate(app, common);
+  ptq::cli::add_stats(app, common);
+  ptq::cli::add_sensitivity(app, common);
   ptq::cli::add_eval(app, common);
   ptq::cli::add_inspect(app, common);
   ptq::cli::add_verify(app, common);

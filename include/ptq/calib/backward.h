@@ -31,4 +31,11 @@ struct HeadLoss {
 HeadLoss head_backward(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& labels,
                        int64_t chunk_tokens = 256);
 
+/// Labels drawn from the model: column t + 1 of the result, int64 [sequences, seq], comes from the
+/// distribution that `hidden`, float32 [sequences, seq, hidden], the last block's output, gives at
+/// position t; column 0 is that of `tokens`.  A draw depends on `seed`, its sequence's number (from
+/// `first_sequence` on) and its position only.
+at::Tensor sample_labels(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& tokens,
+                         uint64_t seed, int64_t first_sequence, int64_t chunk_tokens = 256);
+
 }  // namespace ptq

@@ -1,0 +1,181 @@
+#include "ptq/calib/gradient_sweep.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include <ATen/ATen.h>
+
+#include "ptq/calib/backward.h"
+#include "ptq/core/error.h"
+#include "ptq/io/safetensors.h"
+
+namespace ptq {
+namespace {
+
+constexpr int64_t kHeadTokens = 256;  // whose logits exist at a time
+
+std::filesystem::path numbered(const std::filesystem::path& directory, const char* name,
+                               int64_t index) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%s-%05lld.ptq-state", name,
+                static_cast<long long>(index));
+  return directory / text.data();
+}
+
+void displace(Block& block, const WeightPoint& point) {
+  if (!point.direction || point.at == 0) return;
+  for (Stage& stage : block.stages())
+    for (Linear& linear : stage.linears)
+      linear.set_weight(linear.weight().add(
+          point.direction->of(linear.site(), linear.weight()).to(at::kFloat), point.at));
+}
+
+/// Runs `body(first, count)` for batches of whole sequences.
+template <class Body>
+void for_each_batch(int64_t sequences, int64_t seq, const SweepSettings& settings,
+                    const Body& body) {
+  const int64_t step = std::max<int64_t>(1, settings.batch_tokens / seq);
+  for (int64_t first = 0; first < sequences; first += step) {
+    if (settings.poll) settings.poll();
+    body(first, std::min(step, sequences - first));
+  }
+}
+
+}  // namespace
+
+GradientSweep::GradientSweep(const CausalLM& model, Plan plan)
+    : model_(model), plan_(std::move(plan)) {
+  if (plan_.tokens.size(1) < 2)
+    throw ConfigError("windows of " + std::to_string(plan_.tokens.size(1)) +
+                          " token have no next token, so no loss",
+                      "--seqlen must be at least 2");
+  std::filesystem::create_directories(plan_.directory);
+}
+
+int64_t GradientSweep::state_bytes(const CausalLM& model, int64_t tokens) {
+  // The inputs of all blocks, the last one's output, and two gradients.
+  return (model.config().blocks + 3) * tokens * model.config().hidden * 4;
+}
+
+std::filesystem::path GradientSweep::boundary_file(int64_t block) const {
+  return numbered(plan_.directory, "input", block);
+}
+
+std::filesystem::path GradientSweep::gradient_file(int64_t block) const {
+  return numbered(plan_.directory, "gradient", block);
+}
+
+std::unique_ptr<Block> GradientSweep::displaced_block(int64_t index) const {
+  std::unique_ptr<Block> block = model_.load_block(index);
+  displace(*block, plan_.point);
+  return block;
+}
+
+at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress) {
+  const int64_t blocks = model_.config().blocks;
+  int64_t done = -1;  // the block whose input is the last one on disk
+  while (keep_boundaries && done < blocks && std::filesystem::exists(boundary_file(done + 1)))
+    ++done;
+  at::Tensor states;
+  if (done < 0) {
+    states = embed_sequences(model_, plan_.tokens, plan_.settings);
+    if (keep_boundaries) write_safetensors(boundary_file(0), {{"states", states}});
+    done = 0;
+  } else {
+    states = SafetensorsFile(boundary_file(done)).tensor("states").clone();
+  }
+  for (int64_t index = done; index < blocks; ++index) {
+    advance_block(*displaced_block(index), states, plan_.settings);
+    if (keep_boundaries) write_safetensors(boundary_file(index + 1), {{"states", states}});
+    progress(index + 1);
+  }
+  return states;
+}
+
+GradientSweep::Loss GradientSweep::head(const at::Tensor& hidden) {
+  const int64_t sequences = hidden.size(0), seq = hidden.size(1);
+  Loss loss{at::empty({sequences}, at::kDouble), at::empty_like(hidden)};
+  for_each_batch(sequences, seq, plan_.settings, [&](int64_t first, int64_t count) {
+    const at::Tensor part = hidden.narrow(0, first, count);
+    const at::Tensor tokens = plan_.tokens.narrow(0, first, count);
+    const at::Tensor labels = plan_.labels.sampled
+                                  ? sample_labels(model_, part, tokens, plan_.labels.seed,
+                                                  plan_.first_sequence + first, kHeadTokens)
+                                  : tokens;
+    const HeadLoss result = head_backward(model_, part, labels, kHeadTokens);
+    loss.nll.narrow(0, first, count).copy_(result.nll);
+    loss.gradient.narrow(0, first, count).copy_(result.gradient);
+  });
+  for (int64_t i = 0; i < sequences; ++i)
+    if (!std::isfinite(loss.nll[i].item<double>()))
+      throw NumericalError("the loss of window " + std::to_string(plan_.first_sequence + i) +
+                               " is NaN or infinite behind the last block",
+                           "the model's weights may be damaged, or its activations overflow");
+  return loss;
+}
+
+at::Tensor GradientSweep::losses(const Progress& progress) {
+  const at::NoGradGuard unrecorded;
+  return head(forward(/*keep_boundaries=*/false, progress)).nll;
+}
+
+/// Moves the gradient from behind block `index` to in front of it.
+void GradientSweep::reverse_block(int64_t index, Loss& loss, Collector& collector) {
+  const std::unique_ptr<Block> block = displaced_block(index);
+  const at::Tensor inputs = SafetensorsFile(boundary_file(index)).tensor("states");
+  const auto visit_from = [&](int64_t first) {
+    return [&collector, window = plan_.first_sequence + first](const Linear& linear,
+                                                               const SiteBatch& batch) {
+      require_finite(linear.site(), batch, window);
+      collector.add(linear.site(), batch);
+    };
+  };
+  for_each_batch(inputs.size(0), inputs.size(1), plan_.settings, [&](int64_t first, int64_t count) {
+    at::Tensor gradient = loss.gradient.narrow(0, first, count);
+    gradient.copy_(
+        block_backward(*block, inputs.narrow(0, first, count), gradient, visit_from(first)));
+  });
+}
+
+int64_t GradientSweep::lowest_gradient() const {
+  for (int64_t index = 0; index <= model_.config().blocks; ++index)
+    if (std::filesystem::exists(gradient_file(index))) return index;
+  return -1;
+}
+
+at::Tensor GradientSweep::run(const StatisticSet& statistics, const Keep& keep,
+                              const Progress& progress) {
+  const at::NoGradGuard unrecorded;
+  const int64_t blocks = model_.config().blocks;
+  const auto store = [&](int64_t index, const Loss& loss) {
+    write_safetensors(gradient_file(index), {{"gradient", loss.gradient}, {"nll", loss.nll}});
+  };
+  Loss loss;
+  int64_t index = lowest_gradient();
+  if (index < 0) {
+    loss = head(forward(/*keep_boundaries=*/true, progress));
+    store(blocks, loss);
+    index = blocks;
+  } else {
+    const SafetensorsFile file(gradient_file(index));
+    loss = {file.tensor("nll").clone(), file.tensor("gradient").clone()};
+  }
+  Collector collector(statistics);
+  while (index-- > 0) {
+    reverse_block(index, loss, collector);
+    collector.finish();
+    keep(index, collector);
+    collector.clear();
+    // From here on the block does not come again.
+    store(index, loss);
+    std::filesystem::remove(gradient_file(index + 1));
+    std::filesystem::remove(boundary_file(index + 1));
+    progress(2 * blocks - index);
+  }
+  return loss.nll;
+}
+
+}  // namespace ptq

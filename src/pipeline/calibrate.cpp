@@ -1,0 +1,98 @@
+#include "ptq/pipeline/calibrate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <sstream>
+
+#include <ATen/ATen.h>
+
+#include "collection.h"
+#include "partial_directory.h"
+#include "ptq/core/cpu.h"
+#include "ptq/core/version.h"
+#include "ptq/io/file.h"
+#include "ptq/io/memory.h"
+#include "ptq/report/table.h"
+
+namespace ptq {
+namespace {
+
+/// Refuses settings of plug-ins that are not collected.
+void check_options(const CalibrateJob& job) {
+  for (const auto& item : job.plugin_options.items())
+    if (std::find(job.collect.begin(), job.collect.end(), item.key()) == job.collect.end())
+      throw ConfigError("--set " + item.key() + ".…: this run collects no statistic of that name",
+                        "add it to --collect; see ptq list");
+}
+
+int64_t bytes_in(const std::filesystem::path& directory) {
+  int64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    if (entry.is_regular_file()) bytes += static_cast<int64_t>(entry.file_size());
+  return bytes;
+}
+
+}  // namespace
+
+Json CalibrateReport::to_json() const {
+  Json json = manifest.to_json();
+  json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);
+  json["seconds"] = seconds;
+  json["bytes"] = bytes;
+  json["peak_rss_bytes"] = peak_rss_bytes;
+  json["warnings"] = warnings;
+  return json;
+}
+
+std::string CalibrateReport::text() const {
+  std::ostringstream text;
+  text << "statistics:";
+  for (const auto& item : manifest.statistics.items())
+    text << " " << item.key();
+  text << "\nwindows: " << manifest.covered() << ", " << manifest.counts.tokens << " tokens\n";
+  if (mean_nll >= 0)
+    text << "mean NLL: " << fixed(mean_nll, 6) << " nats a token over " << manifest.counts.targets
+         << " targets\n";
+  text << human_bytes(bytes) << " of sums, " << human_seconds(seconds) << ", peak memory "
+       << human_bytes(peak_rss_bytes) << "\n";
+  return text.str();
+}
+
+CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
+  const auto start = std::chrono::steady_clock::now();
+  if (job.collect.empty())
+    throw ConfigError("nothing to collect", "name statistics with --collect; see ptq list");
+  if (job.data.request.files.empty())
+    throw ConfigError("statistics need data", "name a text with --calibration FILE");
+  check_options(job);
+  const StatisticSet statistics(job.collect, job.plugin_options);
+  const detail::CalibrationSession session(job.model, job.data, [&] { listener.poll(); });
+  for (const std::string& warning : session.warnings)
+    listener.warning(warning);
+  const Json identity = {{"version", version()},
+                         {"cpu", cpu_level_name(cpu_level())},
+                         {"statistics", statistics.options()},
+                         {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
+                         {"inputs", session.whole_identity()}};
+  detail::PartialDirectory partial(job.out, identity, job.resume, job.overwrite);
+  int64_t needed = statistics.bytes(session.sites);
+  if (statistics.needs_gradients())
+    needed += GradientSweep::state_bytes(*session.input.model, session.tokens.numel());
+  require_disk_space(job.out, needed);
+  listener.note("sums of " + human_bytes(statistics.bytes(session.sites)) + ", at most " +
+                human_bytes(needed) + " of disk while collecting");
+  CalibrateReport report;
+  report.mean_nll =
+      detail::collect_statistics(session, statistics, partial.work(), listener);
+  report.manifest = StatsStore::open(partial.work()).manifest();
+  std::filesystem::remove(partial.work() / "loss.json");
+  partial.finish();
+  report.warnings = session.warnings;
+  report.bytes = bytes_in(job.out);
+  report.peak_rss_bytes = peak_rss_bytes();
+  report.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace ptq

@@ -1,0 +1,93 @@
+#include "calibration_session.h"
+
+#include <ATen/ATen.h>
+
+#include "ptq/core/cpu.h"
+#include "ptq/core/version.h"
+#include "ptq/io/sha256.h"
+#include "ptq/io/tokenizer.h"
+
+namespace ptq {
+
+Json CalibrationData::to_json() const {
+  return {{"samples", request.samples}, {"seqlen", request.seqlen}, {"windows", request.windows},
+          {"seed", request.seed},       {"labels", labels}};
+}
+
+namespace detail {
+namespace {
+
+Json hashes_of(const std::filesystem::path& model, const std::vector<std::filesystem::path>& files,
+               const std::function<void()>& poll) {
+  Json hashes = Json::object();
+  for (const std::filesystem::path& file : files)
+    if (const auto path = model / file.filename(); std::filesystem::exists(path))
+      hashes[path.filename().string()] = sha256_file(path, poll);
+  return hashes;
+}
+
+}  // namespace
+
+CalibrationSession::CalibrationSession(const std::filesystem::path& model,
+                                       const CalibrationData& data,
+                                       const std::function<void()>& poll)
+    : input(open_directory(model)), sites(input.model->sites()) {
+  labels = {data.labels == "sampled", data.request.seed};
+  if (data.labels != "data" && data.labels != "sampled")
+    throw ConfigError("--labels \"" + data.labels + "\" is unknown", "data or sampled");
+  if (!data.request.files.empty()) read_windows(model, data);
+  std::vector<std::filesystem::path> files = input.checkpoint->tensor_files();
+  files.emplace_back("config.json");
+  identity = {{"model", hashes_of(model, files, poll)},
+              {"tokenizer", hashes_of(model,
+                                      {"tokenizer.json", "tokenizer.model",
+                                       "tokenizer_config.json"},
+                                      poll)}};
+  data_identity["settings"] = data.to_json();
+}
+
+void CalibrationSession::read_windows(const std::filesystem::path& model,
+                                      const CalibrationData& data) {
+  const auto tokenizer = Tokenizer::open(model);
+  auto [ids, report] = load_calibration(data.request, *tokenizer, input.model->config().vocab);
+  const int64_t positions = input.model->config().max_positions;
+  if (positions > 0 && ids.size(1) > positions)
+    throw ConfigError("--seqlen " + std::to_string(ids.size(1)) + " is longer than the model's " +
+                      std::to_string(positions) + " positions");
+  if (report.windows_used < report.windows_requested)
+    warnings.push_back("calibration: " + std::to_string(report.windows_requested) +
+                       " windows asked, the data has " + std::to_string(report.windows_used));
+  calibration = report.to_json();
+  windows_total = ids.size(0);
+  if (data.shard_count < 1 || data.shard < 1 || data.shard > data.shard_count)
+    throw ConfigError("--shard " + std::to_string(data.shard) + "/" +
+                          std::to_string(data.shard_count) + " is not a part of the whole",
+                      "write --shard 1/4 … 4/4");
+  windows = {windows_total * (data.shard - 1) / data.shard_count,
+             windows_total * data.shard / data.shard_count};
+  if (windows.first == windows.end)
+    throw ConfigError("shard " + std::to_string(data.shard) + " of " +
+                          std::to_string(data.shard_count) + " has no window: there are " +
+                          std::to_string(windows_total),
+                      "use fewer shards");
+  const at::Tensor whole = ids.contiguous();
+  data_identity["ids"] =
+      sha256_hex({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
+  tokens = whole.narrow(0, windows.first, windows.end - windows.first);
+}
+
+std::vector<LinearSite> CalibrationSession::block_sites(int64_t index) const {
+  std::vector<LinearSite> found;
+  for (const LinearSite& site : sites)
+    if (site.block == index) found.push_back(site);
+  return found;
+}
+
+Json CalibrationSession::whole_identity() const {
+  Json whole = identity;
+  whole["data"] = data_identity;
+  return whole;
+}
+
+}  // namespace detail
+}  // namespace ptq

@@ -1,0 +1,39 @@
+#include "partial_directory.h"
+
+#include "ptq/io/file.h"
+#include "ptq/io/json.h"
+
+namespace ptq::detail {
+
+PartialDirectory::PartialDirectory(std::filesystem::path path, const Json& identity, bool resume,
+                                   bool overwrite)
+    : path_(std::move(path)), work_(path_.string() + ".ptq-partial") {
+  namespace fs = std::filesystem;
+  if (fs::exists(path_) && !overwrite)
+    throw ConfigError(path_.string() + " exists", "choose another --out, or --overwrite");
+  const fs::path file = work_ / "identity.json";
+  if (fs::exists(work_) && !resume && !overwrite)
+    throw ConfigError(work_.string() + " is an unfinished run",
+                      "--resume goes on with it, --overwrite starts afresh");
+  if (fs::exists(work_) && !resume) fs::remove_all(work_);
+  if (fs::exists(file)) {
+    const std::vector<std::string> changed = differences(identity, read_json_file(file));
+    if (!changed.empty())
+      throw ConfigError("the unfinished run in " + work_.string() +
+                            " was started with something else: " + changed.front(),
+                        "start afresh with --overwrite");
+  }
+  fs::create_directories(work_);
+  write_file_atomically(file, identity.dump(2) + "\n");
+}
+
+void PartialDirectory::finish() {
+  namespace fs = std::filesystem;
+  fs::remove(work_ / "identity.json");
+  const fs::path old = path_.string() + ".ptq-old";
+  if (fs::exists(path_)) fs::rename(path_, old);
+  fs::rename(work_, path_);
+  fs::remove_all(old);
+}
+
+}  // namespace ptq::detail

@@ -1,0 +1,24 @@
+#pragma once
+#include <filesystem>
+
+#include "ptq/core/options.h"
+
+namespace ptq::detail {
+
+/// A directory that appears under its name when it is complete.  Until then the work lies in
+/// `<path>.ptq-partial`, which says in identity.json what it belongs to.
+class PartialDirectory {
+ public:
+  /// Throws ConfigError if `path` or an unfinished run of it exists and may not be replaced or gone
+  /// on with, and, naming what changed, if the unfinished run has another `identity`.
+  PartialDirectory(std::filesystem::path path, const Json& identity, bool resume, bool overwrite);
+
+  const std::filesystem::path& work() const& { return work_; }
+  /// Gives the directory its name, in place of an older one if that was allowed.
+  void finish();
+
+ private:
+  std::filesystem::path path_, work_;
+};
+
+}  // namespace ptq::detail

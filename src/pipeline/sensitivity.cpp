@@ -1,0 +1,201 @@
+#include "ptq/pipeline/sensitivity.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include <ATen/ATen.h>
+
+#include "collection.h"
+#include "estimator_set.h"
+#include "partial_directory.h"
+#include "ptq/core/cpu.h"
+#include "ptq/core/version.h"
+#include "ptq/io/file.h"
+#include "ptq/io/memory.h"
+#include "score_files.h"
+
+namespace ptq {
+namespace {
+
+using detail::CalibrationSession;
+using detail::EstimatorSet;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The `count` highest of `scores`, float64 [channels], with their channels.
+std::vector<std::pair<int64_t, double>> highest(const at::Tensor& scores, int64_t count) {
+  const auto [values, channels] = scores.sort(/*stable=*/true, 0, /*descending=*/true);
+  std::vector<std::pair<int64_t, double>> top;
+  for (int64_t i = 0; i < std::min(count, scores.size(0)); ++i)
+    top.emplace_back(channels[i].item<int64_t>(), values[i].item<double>());
+  return top;
+}
+
+/// The stores that the estimators read.
+struct Sources {
+  std::optional<StatsStore> statistics;
+  std::map<std::string, StatsStore> probes;  // by probe name
+
+  SiteStats site_stats(const LinearSite& site, const EstimatorSet& set) {
+    SiteStats stats;
+    if (statistics) stats = statistics->site_stats(site, set.statistics);
+    for (auto& [name, store] : probes) {
+      const SiteStats gradients = store.site_stats(site);
+      stats.set(name, std::make_shared<Sums>(
+                          Sums{{"gradient", gradients.sum("pooled-gradient")}}));
+      stats.set_counts(gradients.counts());
+    }
+    return stats;
+  }
+};
+
+/// One run of `ptq sensitivity`.
+class SensitivityRun {
+ public:
+  SensitivityRun(const SensitivityJob& job, ProgressListener& listener)
+      : job_(job),
+        listener_(listener),
+        set_(job.estimators, job.plugin_options),
+        session_(job.model, job.data, [&listener] { listener.poll(); }) {
+    report_.warnings = session_.warnings;
+    report_.calibration = session_.calibration;
+    for (const std::string& warning : session_.warnings)
+      listener.warning(warning);
+    for (const EstimatorSet::Entry& entry : set_.entries)
+      report_.estimators.push_back(
+          {entry.label, entry.name, entry.estimator->unit(), entry.options, 0, {}, {}});
+  }
+
+  SensitivityReport run() {
+    check_data();
+    detail::PartialDirectory partial(job_.out, identity(), job_.resume, job_.overwrite);
+    const Clock::time_point start = Clock::now();
+    Sources sources = open_sources(partial.work());
+    report_.collect_seconds = seconds_since(start);
+    score(sources);
+    std::vector<std::string> labels;
+    for (const EstimatorSet::Entry& entry : set_.entries)
+      labels.push_back(entry.label);
+    detail::write_scores_csv(partial.work() / "scores.csv", labels, scores_);
+    detail::write_scores_tensors(partial.work() / "scores.safetensors", scores_, weights_);
+    report_.identity = session_.whole_identity();
+    report_.peak_rss_bytes = peak_rss_bytes();
+    report_.seconds = seconds_since(start);
+    Json summary = report_.to_json();
+    summary["tool"] = {{"name", "ptq"}, {"version", version()}};
+    summary["command"] = job_.command;
+    write_file_atomically(partial.work() / "summary.json", summary.dump(2) + "\n");
+    std::filesystem::remove_all(partial.work() / "collected");
+    partial.finish();
+    return report_;
+  }
+
+ private:
+  /// What decides the output.
+  Json identity() const {
+    Json names = Json::object();
+    for (const EstimatorSet::Entry& entry : set_.entries)
+      names[entry.label] = {{"name", entry.name}, {"options", entry.options}};
+    return {{"version", version()},
+            {"cpu", cpu_level_name(cpu_level())},
+            {"estimators", names},
+            {"statistics", detail::statistic_options(job_.plugin_options, set_.statistics)},
+            {"inputs", session_.whole_identity()}};
+  }
+
+  void check_data() const {
+    const bool reads = !set_.statistics.empty() || !set_.probes.empty();
+    if (!job_.stats.empty() && !set_.probes.empty())
+      throw ConfigError("an estimator needs gradients at other weights, which no store of "
+                        "statistics holds",
+                        "leave --stats out and name a text with --calibration FILE");
+    if (reads && job_.stats.empty() && !session_.tokens.defined())
+      throw ConfigError("these estimators need data", "name a text with --calibration FILE");
+  }
+
+  Sources open_sources(const std::filesystem::path& work) {
+    Sources sources;
+    if (!job_.stats.empty()) {
+      sources.statistics = StatsStore::open(job_.stats);
+      sources.statistics->check_model(session_.identity);
+      sources.statistics->require(set_.statistics);
+      report_.counts = sources.statistics->manifest().counts;
+      return sources;
+    }
+    const std::filesystem::path collected = work / "collected";
+    if (!set_.statistics.empty()) {
+      const StatisticSet statistics(
+          set_.statistics, detail::statistic_options(job_.plugin_options, set_.statistics));
+      report_.stats_bytes = statistics.bytes(session_.sites);
+      report_.mean_nll = detail::collect_statistics(session_, statistics, collected / "statistics",
+                                                    listener_);
+      sources.statistics = StatsStore::open(collected / "statistics");
+      report_.counts = sources.statistics->manifest().counts;
+    }
+    int number = 0;
+    for (const auto& [name, probe] : set_.probes) {
+      const auto directory = collected / ("probe-" + std::to_string(number++));
+      const detail::ProbeOutcome outcome =
+          detail::collect_probe(session_, probe, directory, listener_);
+      sources.probes.emplace(name, StatsStore::open(directory));
+      report_.counts = sources.probes.at(name).manifest().counts;
+      for (size_t i = 0; i < set_.entries.size(); ++i)
+        for (const GradientProbe& own : set_.entries[i].estimator->probes())
+          if (own.name == name) report_.estimators[i].probe_nll = outcome.mean_nll;
+    }
+    return sources;
+  }
+
+  void score(Sources& sources) {
+    listener_.begin("scoring", session_.input.model->config().blocks);
+    forward_sweep(*session_.input.model, [&](Block& block, int64_t index) {
+      listener_.poll();
+      for (const Stage& stage : block.stages())
+        for (const Linear& linear : stage.linears)
+          score_linear(linear, sources);
+      listener_.step(index + 1, "block " + std::to_string(index));
+    });
+  }
+
+  void score_linear(const Linear& linear, Sources& sources) {
+    const SiteStats stats = sources.site_stats(linear.site(), set_);
+    const SiteView view{linear.site(), linear.weight(), stats, at::kFloat};
+    detail::LinearScores scores{linear.site().name, {}};
+    for (size_t i = 0; i < set_.entries.size(); ++i) {
+      const EstimatorSet::Entry& entry = set_.entries[i];
+      const Clock::time_point start = Clock::now();
+      const at::Tensor values = with_context("scoring " + view.site.name + " by " + entry.label, [&] {
+        return entry.estimator->channel_scores(view).to(at::kDouble).contiguous();
+      });
+      if (job_.per_weight)
+        if (const at::Tensor all = entry.estimator->weight_scores(view); all.defined())
+          weights_[view.site.name + "." + entry.label + ".weight"] = all.to(at::kFloat);
+      report_.estimators[i].sites.push_back(
+          {view.site.name, values.size(0), summarize_scores(values), highest(values, job_.top)});
+      report_.estimators[i].seconds += seconds_since(start);
+      scores.by_label[entry.label] = values;
+    }
+    scores_.push_back(std::move(scores));
+  }
+
+  const SensitivityJob& job_;
+  ProgressListener& listener_;
+  EstimatorSet set_;
+  CalibrationSession session_;
+  SensitivityReport report_;
+  std::vector<detail::LinearScores> scores_;
+  std::map<std::string, at::Tensor> weights_;
+};
+
+}  // namespace
+
+SensitivityReport score_sensitivity(const SensitivityJob& job, ProgressListener& listener) {
+  return SensitivityRun(job, listener).run();
+}
+
+}  // namespace ptq

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""`ptq calibrate`, `ptq stats merge` and `ptq sensitivity` as a user meets them."""
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+from support import CALIBRATION, MODEL, PTQ, ROOT, CliTestCase, file_hashes, load_json, poison_safetensors, read_safetensors
+
+DATA = ["--calibration", CALIBRATION, "--samples", "6", "--seqlen", "48", "--threads", "2"]
+SHARED = os.path.join(ROOT, "../shared/data/models/TinyStories-656K")
+
+
+class Calibration(CliTestCase):
+    def collect(self, name, *more):
+        self.succeed("calibrate", MODEL, "--out", self.path(name), *DATA, *more)
+        return self.path(name)
+
+    def test_shards_merge_to_what_one_run_gives(self):
+        statistics = ["--collect", "gram,token-energy,fisher-sequence,gradient-energy"]
+        whole = self.collect("whole", *statistics)
+        parts = [self.collect(f"part{i}", *statistics, "--shard", f"{i}/3") for i in (3, 1, 2)]
+        self.succeed("stats", "merge", *parts, "--out", self.path("merged"))
+        manifests = [load_json(os.path.join(path, "manifest.json")) for path in (whole, self.path("merged"))]
+        self.assertEqual(manifests[0]["counts"], manifests[1]["counts"])
+        for name in sorted(os.listdir(whole)):
+            if not name.endswith(".safetensors"):
+                continue
+            one, other = (read_safetensors(os.path.join(path, name)) for path in (whole, self.path("merged")))
+            self.assertEqual(one.keys(), other.keys())
+            for key in one:
+                largest = max(abs(v) for v in one[key])
+                # float32 sums over the same numbers in another order.
+                for a, b in zip(one[key], other[key]):
+                    self.assertLessEqual(abs(a - b), 1e-5 * largest, key)
+
+    def test_a_store_answers_like_the_data_it_came_from(self):
+        store = self.collect("store", "--collect", "mean-magnitude,mean-square,token-energy")
+        wanted = ["--estimator", "activation-magnitude,covariance,gradient-weighted"]
+        self.succeed("sensitivity", MODEL, *wanted, "--stats", store, "--out", self.path("a"))
+        self.succeed("sensitivity", MODEL, *wanted, *DATA, "--out", self.path("b"))
+        for name in ("scores.csv", "scores.safetensors"):
+            self.assertEqual(file_hashes(self.path("a"))[name], file_hashes(self.path("b"))[name])
+
+    def test_a_store_of_something_else_is_refused(self):
+        store = self.collect("store", "--collect", "mean-square")
+        other = self.path("other")
+        shutil.copytree(MODEL, other)
+        with open(os.path.join(other, "config.json"), "a", encoding="utf-8") as file:
+            file.write(" ")
+        self.fail_with(2, ["store", "config.json"], "sensitivity", other, "--estimator", "covariance", "--stats", store,
+                       "--out", self.path("x"))
+        self.fail_with(2, ["fisher-sequence", "ptq calibrate"], "sensitivity", MODEL, "--estimator", "fisher", "--stats",
+                       store, "--out", self.path("x"))
+        self.assertEqual(sorted(os.listdir(self.work)), ["other", "store"])
+
+    def test_only_gradients_cost_a_sweep_back(self):
+        self.assertIsNone(json.loads(self.succeed("calibrate", MODEL, "--collect", "gram", "--out", self.path("a"), *DATA,
+                                                  "--json").stdout)["mean_nll"])
+        report = json.loads(self.succeed("calibrate", MODEL, "--collect", "token-energy", "--out", self.path("b"), *DATA,
+                                         "--json").stdout)
+        self.assertGreater(report["mean_nll"], 0)
+
+
+class Sensitivity(CliTestCase):
+    def test_scores_come_as_tensors_as_a_table_and_summed_up(self):
+        out = self.path("out")
+        result = self.succeed("sensitivity", MODEL, "--estimator", "gradient-weighted,weight-error,random", *DATA, "--top", "2",
+                              "--out", out)
+        self.assertIn("gradient-weighted", result.stdout)
+        tensors = read_safetensors(os.path.join(out, "scores.safetensors"))
+        with open(os.path.join(out, "scores.csv"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        self.assertEqual(lines[0], "linear,channel,gradient-weighted,weight-error,random")
+        summary = load_json(os.path.join(out, "summary.json"))
+        for label in ("gradient-weighted", "weight-error", "random"):
+            for linear, figures in summary["estimators"][label]["linears"].items():
+                scores = tensors[f"{linear}.{label}"]
+                self.assertTrue(math.isclose(sum(scores), figures["sum"], rel_tol=1e-5))
+                self.assertTrue(math.isclose(max(scores), figures["max"], rel_tol=1e-6))
+        channels = sum(f["channels"] for f in summary["estimators"]["random"]["linears"].values())
+        self.assertEqual(len(lines) - 1, channels)
+
+    def test_an_estimator_can_be_there_twice(self):
+        out = self.path("out")
+        self.succeed("sensitivity", MODEL, "--estimator", "seq=gradient-weighted,fisher", "--set", "seq.reading=sequence", *DATA,
+                     "--out", out)
+        tensors = read_safetensors(os.path.join(out, "scores.safetensors"))
+        for key in tensors:
+            if not key.endswith(".seq"):
+                continue
+            # Column sums of the per-sequence Fisher are alpha by sequences.
+            for a, b in zip(tensors[key], tensors[key[:-4] + ".fisher"]):
+                self.assertTrue(math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-12), key)
+
+    def test_the_integral_adds_up_to_the_measured_change(self):
+        out = self.path("out")
+        self.succeed("sensitivity", MODEL, "--estimator", "pqi", "--set", "pqi.score=signed", "--set", "pqi.nodes=4", *DATA,
+                     "--out", out)
+        figures = load_json(os.path.join(out, "summary.json"))["estimators"]["pqi"]
+        losses = figures["node_mean_nll"]
+        change = losses[-1] - losses[0]  # the ends of the way are measured too
+        self.assertGreater(change, 0)
+        # Four nodes integrate a polynomial of degree seven exactly; what is left is float32.
+        self.assertLess(abs(figures["sum"] - change), 2e-3 * change + 1e-6)
+
+    def test_a_killed_run_resumes_to_the_same_bytes(self):
+        command = ["sensitivity", MODEL, "--estimator", "fisher,pqi", "--set", "pqi.nodes=2", *DATA]
+        self.succeed(*command, "--out", self.path("whole"))
+        for steps in (2, 7, 12, 20):
+            out = self.path(f"killed{steps}")
+            with subprocess.Popen([PTQ, *command, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+                for _ in range(steps):
+                    if not process.stderr.readline():
+                        break
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            if not os.path.exists(out):
+                self.succeed(*command, "--out", out, "--resume")
+            for name in ("scores.csv", "scores.safetensors"):
+                self.assertEqual(file_hashes(self.path("whole"))[name], file_hashes(out)[name], f"killed after {steps} lines")
+
+    def test_a_resumed_run_must_be_the_same_run(self):
+        out = self.path("out")
+        os.makedirs(out + ".ptq-partial")
+        with open(os.path.join(out + ".ptq-partial", "identity.json"), "w", encoding="utf-8") as file:
+            json.dump({"version": "0.0"}, file)
+        command = ["sensitivity", MODEL, "--estimator", "covariance", *DATA, "--out", out]
+        self.fail_with(2, ["unfinished run", "--resume", "--overwrite"], *command)
+        self.fail_with(2, ["version"], *command, "--resume")
+        self.succeed(*command, "--overwrite")
+
+    def test_bad_input_is_refused_by_name(self):
+        out = ["--out", self.path("out")]
+        self.fail_with(2, ["unknown estimator", "magic", "known:"], "sensitivity", MODEL, "--estimator", "magic", *DATA, *out)
+        self.fail_with(2, ["covariance", "speed"], "sensitivity", MODEL, "--estimator", "covariance", "--set",
+                       "covariance.speed=1", *DATA, *out)
+        self.fail_with(2, ["--calibration"], "sensitivity", MODEL, "--estimator", "covariance", *out)
+        self.fail_with(2, ["at least 2"], "sensitivity", MODEL, "--estimator", "fisher", "--calibration", CALIBRATION, "--samples",
+                       "4", "--seqlen", "1", *out)
+        empty = self.path("empty.txt")
+        with open(empty, "w", encoding="utf-8"):
+            pass
+        self.fail_with(3, ["empty.txt"], "sensitivity", MODEL, "--estimator", "covariance", "--calibration", empty, *out)
+        self.assertEqual(os.listdir(self.work), ["empty.txt"])
+
+    def test_a_value_that_is_not_finite_is_placed(self):
+        broken = self.path("broken")
+        shutil.copytree(MODEL, broken)
+        weights = os.path.join(broken, "model.safetensors")
+        name = "model.layers.1.mlp.up_proj.weight"
+        poison_safetensors(weights, name, 0x7FC0)  # a bfloat16 NaN
+        self.fail_with(5, ["model.layers.1.mlp.down_proj", "block 1", "window 0"], "sensitivity", broken, "--estimator",
+                       "covariance", *DATA, "--out", self.path("out"))
+
+
+@unittest.skipUnless(os.path.exists(SHARED), "shared data are absent")
+class Shared(CliTestCase):
+    """Against float64 scores of an independent implementation."""
+
+    def test_every_estimator_agrees_with_the_reference(self):
+        reference = load_json(os.path.join(SHARED, "sensitivity_reference.json"))
+        ids = self.path("ids.json")
+        with open(ids, "w", encoding="utf-8") as file:
+            json.dump(reference["input_ids"], file)
+        names = {"activation_magnitude": "activation-magnitude", "covariance": "covariance", "alpha_token": "token=gradient-weighted",
+                 "alpha_sequence": "sequence=gradient-weighted", "alpha_pooled": "pooled=gradient-weighted"}
+        labels = {key: name.split("=")[0] for key, name in names.items()}
+        scheme = [f"{pqi}.{option}" for pqi in ("pqi", "signed") for option in
+                  ("nodes=16", "bits=4", "group_size=32", "symmetric=false")]
+        settings = [f"{label}.reading={label}" for label in ("token", "sequence", "pooled")] + scheme + [
+            "signed.score=signed", "weight-error.bits=4", "weight-error.group_size=32", "weight-error.symmetric=false"]
+        out = self.path("out")
+        self.succeed("sensitivity", SHARED, "--tokens", ids, "--seqlen", "128", "--samples", "16", "--windows", "first",
+                     "--estimator", ",".join([*names.values(), "fisher", "pqi", "signed=pqi", "weight-error"]),
+                     *[word for setting in settings for word in ("--set", setting)], "--out", out, timeout=900)
+        tensors = read_safetensors(os.path.join(out, "scores.safetensors"))
+        summary = load_json(os.path.join(out, "summary.json"))
+        for linear, expected in reference["linears"].items():
+            for key, label in labels.items():
+                largest = max(expected[key])
+                for mine, theirs in zip(tensors[f"{linear}.{label}"], expected[key]):
+                    bound = 1e-4 if theirs > 1e-6 * largest else 1e-3
+                    self.assertLessEqual(abs(mine - theirs), bound * theirs, f"{linear} {key}")
+            figures = {name: summary["estimators"][name]["linears"][linear]["sum"] for name in
+                       ("fisher", "pqi", "signed", "weight-error")}
+            self.assertTrue(math.isclose(figures["fisher"], expected["fisher_sum"], rel_tol=1e-4), linear)
+            self.assertTrue(math.isclose(figures["pqi"], expected["pqi_abs_sum"], rel_tol=1e-4), linear)
+            self.assertTrue(math.isclose(figures["weight-error"], expected["rtn_sq_error"], rel_tol=1e-4), linear)
+            self.assertLessEqual(abs(figures["signed"] - expected["pqi_signed_sum"]), 1e-6, linear)
+        signed = summary["estimators"]["signed"]
+        change = signed["node_mean_nll"][-1] - signed["node_mean_nll"][0]
+        self.assertLessEqual(abs(signed["sum"] - change), 1e-6)
+        self.assertLessEqual(abs(change - (reference["loss_after"] - reference["loss_before"])), 1e-6)
+
+
+if __name__ == "__main__":
+    unittest.main()
