@@ -2,23 +2,25 @@
 # Speed and memory of quantize and eval, as ratios to the machine's matrix product rate measured in the same run.
 #
 # usage: scripts/bench.sh MODEL_DIR CALIBRATION.txt TEXT.txt [--samples 64] [--seqlen 512] [--bits 4] [--group-size 64]
-#        [--eval-seqlen 2048] [--eval-windows 20]
-# Prints a table; the JSON behind it goes to build/bench/.  Run it on a quiet machine.
+#        [--eval-seqlen 2048] [--eval-windows 20] [--out build/bench]
+# Prints a table; the JSON behind it goes to --out.  Run it on a quiet machine.  PTQ_BIN_DIR names the programs' folder.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[ $# -ge 3 ] || { sed -n '4,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2; }
-model=$1 calibration=$2 text=$3; shift 3
-samples=64 seqlen=512 bits=4 group=64 eval_seqlen=2048 eval_windows=20
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+[ $# -ge 3 ] || { sed -n '4,7s/^# \{0,1\}//p' "$0"; exit 2; }
+model=$(absolute "$1") calibration=$(absolute "$2") text=$(absolute "$3"); shift 3
+samples=64 seqlen=512 bits=4 group=64 eval_seqlen=2048 eval_windows=20 out=$PTQ_ROOT/build/bench
 while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || { echo "bench: $1 needs a value" >&2; exit 2; }
   case "$1" in
     --samples) samples=$2 ;; --seqlen) seqlen=$2 ;; --bits) bits=$2 ;; --group-size) group=$2 ;;
-    --eval-seqlen) eval_seqlen=$2 ;; --eval-windows) eval_windows=$2 ;;
+    --eval-seqlen) eval_seqlen=$2 ;; --eval-windows) eval_windows=$2 ;; --out) out=$(absolute "$2") ;;
     *) echo "bench: unknown option $1" >&2; exit 2 ;;
   esac
   shift 2
 done
-bin=${PTQ_BIN_DIR:-build/release/bin} out=build/bench
+bin=$(absolute "${PTQ_BIN_DIR:-$PTQ_ROOT/build/release/bin}")
+cd "$PTQ_ROOT"
 mkdir -p "$out"
 
 floor() { "$bin/ptq_floor" "$model" --tokens "$((samples * seqlen))" --seqlen "$seqlen" --eval-seqlen "$eval_seqlen" > "$out/floor-$1.json"; }

@@ -9,24 +9,27 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-cd "$PTQ_ROOT"
 
 [[ $# -ge 1 ]] || die "usage: scripts/check_torch.sh VERSION [--reuse DIRECTORY] [ctest arguments…]"
 version=$1
 shift
 build=build/torch-$version
-scripts/setup.sh
-mkdir -p "$build"
+packages=
 if [[ ${1:-} == --reuse ]]; then
   [[ $# -ge 2 ]] || die "--reuse needs a site-packages folder"
-  packages=$2
+  packages=$(absolute "$2")
+  [[ -d $packages/torch ]] || die "no torch in $packages"
   shift 2
-else
+fi
+cd "$PTQ_ROOT"
+scripts/setup.sh
+add_venv_to_path
+mkdir -p "$build"
+if [[ -z $packages ]]; then
   make_venv "$build/venv"
   install_torch_wheel "$build/venv" "$version"
   packages=$(echo "$PWD/$build"/venv/lib/python3*/site-packages)
 fi
-[[ -d $packages/torch ]] || die "no torch in $packages"
 
 say "building against torch $version"
 # Its own folder is also safe from another build's cache: LibTorch is looked for once per folder.

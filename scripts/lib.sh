@@ -4,16 +4,28 @@
 # shellcheck disable=SC2034  # used by the scripts that include this file
 PTQ_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Tools that setup.sh had to take from PyPI (cmake on an old distribution) come first.
-if [[ -d $PTQ_ROOT/.venv/bin ]]; then
-  PATH=$PTQ_ROOT/.venv/bin:$PATH
-fi
+# Tools that setup.sh had to take from PyPI (cmake on an old distribution) come first.  To be called
+# again after setup.sh.
+add_venv_to_path() {
+  if [[ -d $PTQ_ROOT/.venv/bin && :$PATH: != *:$PTQ_ROOT/.venv/bin:* ]]; then
+    PATH=$PTQ_ROOT/.venv/bin:$PATH
+  fi
+}
+add_venv_to_path
 
 say() { printf '\n== %s\n' "$*" >&2; }
 
 die() {
   printf 'error: %s\n' "$*" >&2
   exit 1
+}
+
+# absolute PATH: as seen from the current directory, so before a script leaves its caller's.
+absolute() { realpath -ms -- "$1"; }
+
+# absolute_program PROGRAM: the same, but a name without a slash stays one that PATH resolves.
+absolute_program() {
+  if [[ $1 == */* ]]; then absolute "$1"; else echo "$1"; fi
 }
 
 # as_root COMMAND…: by sudo when needed; a password prompt would hang a script, so there is none.

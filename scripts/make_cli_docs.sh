@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Writes docs/cli.md from the program's own help.  usage: scripts/make_cli_docs.sh [--check]    PTQ names the program
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-ptq=${PTQ:-build/release/bin/ptq}
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+ptq=$(absolute_program "${PTQ:-$PTQ_ROOT/build/release/bin/ptq}")
+cd "$PTQ_ROOT"
 
 write() {
   cat <<'TEXT'

@@ -7,14 +7,14 @@
 # further options: --text FILE (evaluation text), --bits N, --group-size N, --seqlen N, --samples N, --windows N (evaluation),
 #        --out DIR (where the results go; default build/quickstart), --no-setup
 set -euo pipefail
-caller=$PWD
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
 
 default=tests/data/tale-llama
 model="" calibration="" text="" bits="" group=64 seqlen="" samples=128 windows=-1 out=build/quickstart setup=1
 die() { echo "quickstart: $*" >&2; exit 2; }
-absolute() { (cd "$caller" && realpath -m -- "$1"); }
-usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+[ -z "${PTQ:-}" ] || PTQ=$(absolute_program "$PTQ")
 while [ $# -gt 0 ]; do
   case "$1" in
     --no-setup) setup=0; shift; continue ;;
@@ -36,8 +36,9 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
+cd "$PTQ_ROOT"
 [ "$setup" = 0 ] || scripts/setup.sh
-PATH=$PWD/.venv/bin:$PATH  # where setup.sh puts a newer cmake than the distribution's
+add_venv_to_path
 [ -n "${PTQ:-}" ] || { cmake --preset release >/dev/null; cmake --build --preset release; }
 ptq=${PTQ:-build/release/bin/ptq}
 mkdir -p "$out"

@@ -2,8 +2,10 @@
 # The end-to-end perplexity regression: quantizes the repository's small model and fails (exit 6) if it got worse than the
 # stored baselines.  usage: scripts/regression.sh [--update]      PTQ names the program (default build/release/bin/ptq)
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-ptq=${PTQ:-build/release/bin/ptq}
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+ptq=$(absolute_program "${PTQ:-$PTQ_ROOT/build/release/bin/ptq}")
+cd "$PTQ_ROOT"
 model=tests/data/tale-llama baselines=tests/data/baselines
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

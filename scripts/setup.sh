@@ -128,7 +128,8 @@ main() {
   has_python_torch || lacking+=" $(missing "$DISTRIBUTION_TORCH")"
   if [[ -n ${lacking// /} ]]; then
     # Whether there is a libtorch-dev, too, only apt's lists tell.
-    as_root apt-get update -qq || say "apt-get update failed; going on with the lists at hand"
+    # A subshell: as_root ends the shell that it fails in.
+    (as_root apt-get update -qq) || say "apt-get update failed; going on with the lists at hand"
     # shellcheck disable=SC2046  # one word per package
     apt_install $(missing "$wanted")
   fi

@@ -15,9 +15,7 @@ fi
 
 cd "$PTQ_ROOT"
 scripts/setup.sh
-# What it installed into .venv/ must be on PATH from the first run on.
-# shellcheck source=scripts/lib.sh
-. scripts/lib.sh
+add_venv_to_path
 
 say "building preset $preset"
 cmake --preset "$preset"

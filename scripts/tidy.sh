@@ -8,7 +8,6 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
-cd "$PTQ_ROOT"
 
 since=HEAD~1
 if [[ ${1:-} == --since ]]; then
@@ -16,11 +15,14 @@ if [[ ${1:-} == --since ]]; then
   since=$2
   shift 2
 fi
+files=()
+for file in "$@"; do
+  files+=("$(absolute "$file")")
+done
+cd "$PTQ_ROOT"
 build=build/release
 [[ -f $build/compile_commands.json ]] || cmake --preset release
-if [[ $# -gt 0 ]]; then
-  files=("$@")
-else
+if ((${#files[@]} == 0)); then
   mapfile -t files < <(git diff --name-only --diff-filter=d "$since" -- 'src/*.cpp' 'tools/*.cpp')
 fi
 ((${#files[@]} > 0)) || { echo "tidy: no C++ source changed since $since"; exit 0; }

@@ -54,12 +54,13 @@ std::string sha256_hex(std::string_view data) {
   return hash.hex();
 }
 
-std::string sha256_file(const std::filesystem::path& path) {
+std::string sha256_file(const std::filesystem::path& path, const std::function<void()>& between) {
   int64_t size = 0;
   const FileDescriptor file = open_regular_file(path, size);
   std::vector<char> buffer(size_t{1} << 20);
   Sha256 hash;
   for (;;) {
+    if (between) between();
     const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0)

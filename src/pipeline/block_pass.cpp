@@ -20,7 +20,8 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
       return session.quantizer->quantize({site, linear.weight(), stats, session.dtype_of(site)},
                                          planned->second);
     });
-    linear.set_weight(quantized.weight.dequantize());
+    // Without calibration data nothing runs through the block.
+    if (session.calibrated()) linear.set_weight(quantized.weight.dequantize());
   }
   session.seconds.quantize += seconds;
   for (const std::string& fallback : quantized.fallbacks)

@@ -1,42 +1,28 @@
 #include "ptq/pipeline/quantize.h"
 
+#include <future>
+#include <map>
 #include <set>
 
 #include <ATen/ATen.h>
 
-#include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
 #include "ptq/io/checkpoint_writer.h"
 #include "ptq/io/file.h"
 #include "ptq/io/inventory.h"
 #include "ptq/io/sha256.h"
 #include "quantize_run.h"
+#include "run_identity.h"
 
 namespace ptq {
 namespace {
 
 using detail::QuantizeRun;
+using detail::RunIdentity;
 using detail::RunState;
 using detail::Session;
 using detail::Stopwatch;
-
-/// SHA-256 of everything the run reads, by file.
-Json input_hashes(const Session& session) {
-  Json hashes = Json::object();
-  std::vector<std::filesystem::path> files = session.input.checkpoint->tensor_files();
-  for (const char* name :
-       {"config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"})
-    files.push_back(session.job.model / name);
-  for (const auto& file : files)
-    if (std::filesystem::exists(file)) hashes[file.filename().string()] = sha256_file(file);
-  return hashes;
-}
-
-std::string digest_of(const at::Tensor& tokens) {
-  if (!tokens.defined()) return "";
-  const at::Tensor ids = tokens.contiguous();
-  return sha256_hex({static_cast<const char*>(ids.data_ptr()), ids.nbytes()});
-}
+using detail::wait_for;
 
 /// What was read against what is in `partial`, before it becomes the output.
 void check_inventory(const Session& session, const CheckpointWriter& writer) {
@@ -50,17 +36,22 @@ void check_inventory(const Session& session, const CheckpointWriter& writer) {
                 std::to_string(differences.size()) + " differences)");
 }
 
+/// `known`: the digests of files in `directory`, by name, that need not be found again.
 void write_manifest(const QuantizeJob& job, const QuantizeReport& report,
-                    const std::filesystem::path& directory) {
+                    const std::filesystem::path& directory,
+                    const std::map<std::string, std::string>& known) {
   Json outputs = Json::object();
   std::set<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(directory))
     files.insert(entry.path());
-  for (const auto& file : files)
-    if (file.filename() != "progress.json" && file.filename() != "ptq-manifest.json")
-      outputs[file.filename().string()] = sha256_file(file);
+  for (const auto& file : files) {
+    const std::string name = file.filename().string();
+    if (name == "progress.json" || name == "ptq-manifest.json") continue;
+    const auto found = known.find(name);
+    outputs[name] = found != known.end() ? found->second : sha256_file(file);
+  }
   Json manifest = report.to_json();
-  manifest["tool"] = {{"name", "ptq"}, {"version", version()}};
+  manifest["tool"] = {{"name", "ptq"}, {"version", version()}, {"libtorch", libtorch_version()}};
   manifest["command"] = job.command;
   manifest["outputs"] = outputs;
   manifest["timing"] = report.timing_json();
@@ -73,36 +64,41 @@ Json output_config(const Session& session) {
   return config;
 }
 
+/// Stops the hashing of a run that ends early, before what waits for it is torn down.
+struct StopAtEnd {
+  RunIdentity& identity;
+  ~StopAtEnd() { identity.stop(); }
+};
+
 QuantizeReport run(Session& session, CheckpointWriter& writer, const Stopwatch& wall) {
-  Json inputs;
-  {
-    const Stopwatch watch(session.seconds.hash);
-    inputs = {{"files", input_hashes(session)}, {"calibration_ids", digest_of(session.tokens)}};
-  }
-  RunState state(writer.partial_directory(), {{"version", version()},
-                                              {"cpu", cpu_level_name(cpu_level())},
-                                              {"settings", session.job.to_json()},
-                                              {"inputs", inputs}});
+  RunIdentity identity(session);
+  RunState state(writer.partial_directory(), identity.future());
+  const auto poll = [&session] { session.listener.poll(); };
   if (session.job.resume) {
+    wait_for(identity.future(), poll);
     state.resume();
     int64_t whole = 0;
     while (whole < state.blocks() && writer.has_shard(static_cast<int>(whole)))
       ++whole;
     state.keep(whole);
   }
-  state.save();
+  std::future<void> saved = std::async(std::launch::async, [&state] { state.save(); });
   QuantizeRun quantize(session, writer, state);
+  const StopAtEnd stop{identity};
   quantize.blocks();
   quantize.rest();
+  wait_for(saved, poll);
+  saved.get();
+  session.seconds.hash = identity.hash_seconds();
   QuantizeReport report;
   writer.finish(output_config(session), [&] {
     for (const auto& [name, content] : session.format->extra_files(session.context))
       write_file_atomically(writer.partial_directory() / name, content.dump(2) + "\n");
     check_inventory(session, writer);
     report = quantize.report();
-    report.inputs = inputs;
+    report.inputs = identity.future().get().at("inputs");
     report.wall_seconds = wall.seconds();
-    write_manifest(session.job, report, writer.partial_directory());
+    write_manifest(session.job, report, writer.partial_directory(), quantize.shard_hashes());
   });
   return report;
 }

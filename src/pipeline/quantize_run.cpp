@@ -1,10 +1,13 @@
 #include "quantize_run.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <ATen/ATen.h>
 
 #include "ptq/io/memory.h"
+#include "ptq/io/sha256.h"
+#include "thread_count.h"
 
 namespace ptq::detail {
 namespace {
@@ -26,19 +29,32 @@ class ShardSource : public TensorSource {
   SafetensorsFile file_;
 };
 
+/// For bytes: several times faster than Tensor::equal of old releases.
+bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor left = a.contiguous(), right = b.contiguous();
+  return left.sizes() == right.sizes() && left.scalar_type() == right.scalar_type() &&
+         std::memcmp(left.data_ptr(), right.data_ptr(), left.nbytes()) == 0;
+}
+
 bool same(const QuantizedTensor& a, const QuantizedTensor& b) {
-  return a.q.equal(b.q) && a.scale.equal(b.scale) && a.zero.equal(b.zero) &&
+  return same_bytes(a.q, b.q) && a.scale.equal(b.scale) && a.zero.equal(b.zero) &&
          a.group_of.equal(b.group_of);
 }
 
 }  // namespace
 
 void QuantizeRun::blocks() {
+  // With calibration data the rest waits for its end: its pages would come on top of the
+  // activations.  Without, writing a block takes as long as quantizing it: a processor is left to
+  // the worker.
+  const bool calibrated = session_.calibrated();
+  const ThreadCount threads(std::max(1, session_.job.threads - (calibrated ? 0 : 1)));
+  if (!calibrated) start_rest();
   // Read once: from the first store on, the writing thread adds to the state.
   const int64_t kept = state_.blocks();
   const CausalLM& model = *session_.input.model;
   const int64_t count = model.config().blocks;
-  if (session_.calibrated()) {
+  if (calibrated) {
     const Stopwatch watch(session_.seconds.forward);
     states_ = embed_sequences(model, session_.tokens, session_.sweep);
   }
@@ -65,7 +81,7 @@ void QuantizeRun::blocks() {
     loading = std::make_unique<Stopwatch>(session_.seconds.load);
   });
   loading.reset();
-  wait();
+  worker_.wait();
   states_ = at::Tensor();
 }
 
@@ -105,8 +121,7 @@ void QuantizeRun::resume_block(Block& block, int64_t index) {
 }
 
 void QuantizeRun::store(BlockResult result, int64_t index) {
-  wait();
-  pending_ = std::async(std::launch::async, [this, index, result = std::move(result)] {
+  worker_.start([this, index, result = std::move(result)] {
     {
       const Stopwatch watch(write_seconds_);
       writer_.add_shard(static_cast<int>(index), result.tensors);
@@ -122,19 +137,32 @@ void QuantizeRun::store(BlockResult result, int64_t index) {
     }
     for (const auto& entry : result.tensors)
       session_.input.checkpoint->release(entry.first);
+    // Now, and not at the end: what was just written is still in memory.
+    const auto path = writer_.shard_path(static_cast<int>(index));
+    shard_hashes_[path.filename().string()] = sha256_file(path);
     state_.record(index, result.reports);
   });
 }
 
+void QuantizeRun::start_rest() {
+  rest_ = std::async(std::launch::async, [this] {
+    const auto index = static_cast<int>(session_.input.model->config().blocks);
+    std::map<std::string, at::Tensor> tensors;
+    for (const std::string& name : session_.tensors_outside_blocks())
+      tensors.emplace(name, session_.input.checkpoint->tensor(name));
+    writer_.add_shard(index, tensors);
+    for (const auto& entry : tensors)
+      session_.input.checkpoint->release(entry.first);
+    return sha256_file(writer_.shard_path(index));
+  });
+}
+
 void QuantizeRun::rest() {
-  const auto index = static_cast<int>(session_.input.model->config().blocks);
   const Stopwatch watch(write_seconds_);
-  std::map<std::string, at::Tensor> tensors;
-  for (const std::string& name : session_.tensors_outside_blocks())
-    tensors.emplace(name, session_.input.checkpoint->tensor(name));
-  writer_.add_shard(index, tensors);
-  for (const auto& entry : tensors)
-    session_.input.checkpoint->release(entry.first);
+  if (!rest_.valid()) start_rest();
+  wait_for(rest_, [this] { session_.listener.poll(); });
+  const auto index = static_cast<int>(session_.input.model->config().blocks);
+  shard_hashes_[writer_.shard_path(index).filename().string()] = rest_.get();
 }
 
 QuantizeReport QuantizeRun::report() const {

@@ -1,29 +1,34 @@
 #pragma once
-#include <future>
+#include <map>
+#include <string>
 
 #include "ptq/io/checkpoint_writer.h"
 #include "run_state.h"
 #include "session.h"
+#include "worker.h"
 
 namespace ptq::detail {
 
-/// The run itself: blocks, then the rest, then the directory's metadata.
+/// The run itself: the blocks, and the tensors outside them.
 class QuantizeRun {
  public:
   QuantizeRun(Session& session, CheckpointWriter& writer, RunState& state)
-      : session_(session), writer_(writer), state_(state) {}
+      : session_(session),
+        writer_(writer),
+        state_(state),
+        worker_([&session] { session.listener.poll(); }) {}
 
   void blocks();
   void rest();
   QuantizeReport report() const;
+  /// SHA-256 of the shards that this run wrote, by file name.
+  const std::map<std::string, std::string>& shard_hashes() const& { return shard_hashes_; }
 
  private:
   void resume_block(Block& block, int64_t index);
   void advance(Block& block);
   void store(BlockResult result, int64_t index);
-  void wait() {
-    if (pending_.valid()) pending_.get();
-  }
+  void start_rest();
   void check_fallbacks() const;
 
   Session& session_;
@@ -31,9 +36,11 @@ class QuantizeRun {
   RunState& state_;
   at::Tensor states_;
   std::vector<SiteReport> reports_;
-  std::future<void> pending_;  // the shard being written while the next block is worked on
   int resumed_ = 0;
   double write_seconds_ = 0, verify_seconds_ = 0;
+  std::map<std::string, std::string> shard_hashes_;
+  std::future<std::string> rest_;  // the hash of the shard of the rest
+  Worker worker_;  // writes a shard while the next block is worked on; last: it uses all above
 };
 
 }  // namespace ptq::detail

@@ -1,5 +1,6 @@
 #include "run_state.h"
 
+#include <chrono>
 #include <stdexcept>
 
 #include "ptq/io/file.h"
@@ -26,7 +27,7 @@ void differences(const Json& a, const Json& b, const std::string& path,
 
 }  // namespace
 
-RunState::RunState(std::filesystem::path partial_directory, Json identity)
+RunState::RunState(std::filesystem::path partial_directory, std::shared_future<Json> identity)
     : file_(std::move(partial_directory) / "progress.json"), identity_(std::move(identity)) {}
 
 void RunState::resume() {
@@ -37,7 +38,7 @@ void RunState::resume() {
     throw FormatError(file_.string() + " is not the progress of a run",
                       "--overwrite without --resume starts afresh");
   std::vector<std::string> changed;
-  differences(identity_, state.at("identity"), "", changed);
+  differences(identity_.get(), state.at("identity"), "", changed);
   if (!changed.empty()) {
     std::string list;
     for (const std::string& one : changed)
@@ -67,13 +68,20 @@ const std::vector<SiteReport>& RunState::reports(int64_t index) const {
 }
 
 void RunState::record(int64_t index, const std::vector<SiteReport>& reports) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (index != static_cast<int64_t>(blocks_.size()))
     throw std::logic_error("blocks are recorded in order");
   blocks_.push_back(reports);
-  save();
+  if (identity_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) write();
 }
 
-void RunState::save() const {
+void RunState::save() {
+  identity_.wait();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  write();
+}
+
+void RunState::write() const {
   Json blocks = Json::array();
   for (const auto& reports : blocks_) {
     Json sites = Json::array();
@@ -81,7 +89,8 @@ void RunState::save() const {
       sites.push_back(site.to_json());
     blocks.push_back(std::move(sites));
   }
-  write_file_atomically(file_, Json{{"identity", identity_}, {"blocks", blocks}}.dump() + "\n");
+  write_file_atomically(file_,
+                        Json{{"identity", identity_.get()}, {"blocks", blocks}}.dump() + "\n");
 }
 
 }  // namespace ptq::detail

@@ -1,5 +1,7 @@
 #pragma once
 #include <filesystem>
+#include <future>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,11 +14,11 @@ namespace ptq::detail {
 /// uninterrupted run.
 class RunState {
  public:
-  /// `identity`: everything that decides the output's bytes, by topic ("settings", "model", …).
-  RunState(std::filesystem::path partial_directory, Json identity);
+  /// `identity`: everything that decides the output's bytes (RunIdentity).
+  RunState(std::filesystem::path partial_directory, std::shared_future<Json> identity);
 
-  /// Reads progress.json if there is one.  Throws ConfigError naming what changed if it is of
-  /// another run.
+  /// Reads progress.json if there is one, waiting for the identity.  Throws ConfigError naming what
+  /// changed if it is of another run, and the identity's own error.
   void resume();
   /// Forgets all but the first `count` blocks: those after it lost their shard.
   void keep(int64_t count);
@@ -24,14 +26,19 @@ class RunState {
   /// True if block `index` is recorded as finished.
   bool finished(int64_t index) const;
   const std::vector<SiteReport>& reports(int64_t index) const;
-  /// Records block `index` on disk; its shard must be safe already.
+  /// Records block `index`, whose shard must be safe already: on disk if the identity is known by
+  /// now, else with `save`.  Throws the identity's error.
   void record(int64_t index, const std::vector<SiteReport>& reports);
-  /// Writes progress.json without a block, so that an early interruption can be resumed.
-  void save() const;
+  /// Writes progress.json as soon as the identity is known, so that an early interruption can be
+  /// resumed.  May run beside `record`.  Throws the identity's error.
+  void save();
 
  private:
+  void write() const;
+
   std::filesystem::path file_;
-  Json identity_;
+  std::shared_future<Json> identity_;
+  std::mutex mutex_;  // of what follows and of the file
   std::vector<std::vector<SiteReport>> blocks_;
 };
 

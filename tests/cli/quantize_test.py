@@ -120,22 +120,30 @@ class Interruption(CliTestCase):
         return subprocess.Popen([PTQ, "quantize", MODEL, "--out", out, *FAST, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def uninterrupted(self):
-        start = time.monotonic()
         self.succeed("quantize", MODEL, "--out", self.path("whole"), *FAST)
-        return time.monotonic() - start
+
+    def kill_at(self, process, out, shards, delay):
+        """Kills `process` so many seconds after so many shards are there; tells whether it was still running."""
+        partial = out + ".ptq-partial"
+        while process.poll() is None:
+            if os.path.isdir(partial) and sum(name.endswith(".safetensors") for name in os.listdir(partial)) >= shards:
+                break
+            time.sleep(0.001)
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+        return process.returncode == -signal.SIGKILL
 
     def test_a_killed_run_resumes_to_the_same_bytes(self):
-        seconds = self.uninterrupted()
+        self.uninterrupted()
+        shards = sum(name.endswith(".safetensors") for name in os.listdir(self.path("whole")))
         rng = random.Random(1)
         killed = 0
         for attempt in range(8):
             out = self.path(f"killed-{attempt}")
-            for _ in range(2):  # killed, then killed again while it resumes
-                process = self.start(out, "--resume")
-                time.sleep(seconds * rng.uniform(0.3, 1.0))
-                process.kill()
-                process.communicate()
-                killed += process.returncode == -signal.SIGKILL
+            first = rng.randrange(shards)
+            for at in (first, rng.randrange(first, shards)):  # killed, then killed again while it resumes
+                killed += self.kill_at(self.start(out, "--resume"), out, at, rng.uniform(0, 0.03))
                 if os.path.exists(out):
                     break
             if not os.path.exists(out):
@@ -143,7 +151,7 @@ class Interruption(CliTestCase):
             self.assert_same_output(self.path("whole"), out)
             self.assertFalse(os.path.exists(out + ".ptq-partial"))
             shutil.rmtree(out)
-        self.assertGreater(killed, 4, "hardly any run was killed: the test shows nothing")
+        self.assertGreater(killed, 8, "hardly any run was killed: the test shows nothing")
 
     def test_resuming_at_every_block_gives_the_same_bytes(self):
         self.uninterrupted()

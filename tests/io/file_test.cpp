@@ -101,6 +101,17 @@ TEST(Sha256, GivesTheStandardsExamples) {
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+TEST(Sha256, HashingAFileCanBeStoppedBetweenPieces) {
+  const Scratch scratch;
+  write_bytes(scratch / "x", std::string(5 << 20, 'q'));
+  int calls = 0;
+  const auto stop_at_third = [&calls] {
+    if (++calls == 3) throw InterruptedError("interrupted");
+  };
+  EXPECT_THROW(sha256_file(scratch / "x", stop_at_third), InterruptedError);
+  EXPECT_EQ(calls, 3);
+}
+
 TEST(Sha256, PiecesAndFilesGiveTheSame) {
   const Scratch scratch;
   const std::string text(3'000'000, 'q');

@@ -17,6 +17,13 @@ std::filesystem::path fresh_directory(const std::string& name) {
   return path;
 }
 
+/// An identity that is known already.
+std::shared_future<ptq::Json> known(const ptq::Json& identity) {
+  std::promise<ptq::Json> promise;
+  promise.set_value(identity);
+  return promise.get_future().share();
+}
+
 ptq::SiteReport site(const std::string& name) {
   ptq::SiteReport report;
   report.name = name;
@@ -27,10 +34,10 @@ ptq::SiteReport site(const std::string& name) {
 TEST(RunState, RemembersFinishedBlocks) {
   const auto directory = fresh_directory("remembers");
   const ptq::Json identity = {{"settings", {{"bits", 4}}}};
-  RunState state(directory, identity);
+  RunState state(directory, known(identity));
   state.record(0, {site("a"), site("b")});
   state.record(1, {site("c")});
-  RunState later(directory, identity);
+  RunState later(directory, known(identity));
   later.resume();
   EXPECT_TRUE(later.finished(1));
   EXPECT_FALSE(later.finished(2));
@@ -43,8 +50,8 @@ TEST(RunState, RemembersFinishedBlocks) {
 
 TEST(RunState, RefusesAnotherRunAndNamesWhatChanged) {
   const auto directory = fresh_directory("refuses");
-  RunState(directory, {{"settings", {{"bits", 4}, {"seed", 0}}}}).save();
-  RunState other(directory, {{"settings", {{"bits", 3}, {"seed", 0}}}});
+  RunState(directory, known({{"settings", {{"bits", 4}, {"seed", 0}}}})).save();
+  RunState other(directory, known({{"settings", {{"bits", 3}, {"seed", 0}}}}));
   try {
     other.resume();
     FAIL() << "another run was resumed";
@@ -54,9 +61,35 @@ TEST(RunState, RefusesAnotherRunAndNamesWhatChanged) {
   }
 }
 
+TEST(RunState, WritesWhatItRecordedAsSoonAsTheIdentityIsKnown) {
+  const auto directory = fresh_directory("identity");
+  std::promise<ptq::Json> promise;
+  const std::shared_future<ptq::Json> identity = promise.get_future().share();
+  RunState state(directory, identity);
+  state.record(0, {site("a")});
+  EXPECT_FALSE(std::filesystem::exists(directory / "progress.json"));
+  std::future<void> saved = std::async(std::launch::async, [&] { state.save(); });
+  state.record(1, {site("b")});
+  promise.set_value({{"version", 1}});
+  saved.get();
+  RunState later(directory, identity);
+  later.resume();
+  EXPECT_EQ(later.blocks(), 2);
+}
+
+TEST(RunState, ThrowsWhatTheIdentityThrew) {
+  const auto directory = fresh_directory("fault");
+  std::promise<ptq::Json> promise;
+  RunState state(directory, promise.get_future().share());
+  promise.set_exception(std::make_exception_ptr(ptq::ConfigError("a file cannot be read")));
+  EXPECT_THROW(state.record(0, {}), ptq::ConfigError);
+  EXPECT_THROW(state.save(), ptq::ConfigError);
+  EXPECT_FALSE(std::filesystem::exists(directory / "progress.json"));
+}
+
 TEST(RunState, StartsAfreshWithoutAFileAndRefusesABrokenOne) {
   const auto directory = fresh_directory("broken");
-  RunState state(directory, {});
+  RunState state(directory, known({}));
   state.resume();
   EXPECT_FALSE(state.finished(0));
   std::FILE* file = std::fopen((directory / "progress.json").c_str(), "w");

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -31,7 +32,9 @@ class Sha256 {
 /// The digest of `data` as 64 lower-case hex digits.
 std::string sha256_hex(std::string_view data);
 
-/// The digest of a file's bytes, read in pieces of 1 MiB.  Throws ConfigError if it cannot be read.
-std::string sha256_file(const std::filesystem::path& path);
+/// The digest of a file's bytes, read in pieces of 1 MiB; `between`, if given, is called before
+/// each and may throw to stop.  Throws ConfigError if the file cannot be read.
+std::string sha256_file(const std::filesystem::path& path,
+                        const std::function<void()>& between = {});
 
 }  // namespace ptq

@@ -1,0 +1,19 @@
+#include "thread_count.h"
+
+#include <ATen/Parallel.h>
+#include <omp.h>
+
+namespace ptq::detail {
+
+ThreadCount::ThreadCount(int count) {
+  // LibTorch sets its number when a thread first works in parallel: earlier, ours would be undone.
+  at::internal::lazy_init_num_threads();
+  before_ = omp_get_max_threads();
+  omp_set_num_threads(count);
+}
+
+ThreadCount::~ThreadCount() {
+  omp_set_num_threads(before_);
+}
+
+}  // namespace ptq::detail

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The shell scripts as a user meets them: called from another folder, with paths seen from there; without root."""
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import unittest
+
+PTQ = os.environ["PTQ"]
+ROOT = os.environ["PTQ_SOURCE_DIR"]
+MODEL = os.path.join(ROOT, "tests/data/tale-llama")
+
+# Programs that check what they are told and print what the tables read.
+FLOOR = """#!/bin/sh
+test -f "$1/config.json" || exit 9
+echo '{"threads": 1, "sgemm_gflops": 1, "forward_flops": 1e9, "gram_flops": 1e9, "eval_flops_per_token": 1e6}'
+"""
+BENCHED = """#!/bin/sh
+for file in "$2/config.json" "$(echo "$*" | sed -n 's/.*--\\(calibration\\|text\\) \\([^ ]*\\).*/\\2/p')"; do
+  [ -z "$file" ] || [ -f "$file" ] || { echo "no $file" >&2; exit 9; }
+done
+echo '{"timing": {"quantize_call_seconds": 1, "phase_seconds": {}, "wall_seconds": 1, "peak_rss_bytes": 1048576},
+       "tokens": 1000, "seconds": 1, "model": {"perplexity": 2}, "peak_rss_bytes": 1048576}'
+"""
+GATED = """#!/bin/sh
+case "$*" in *rtn-w3g64\\ *rtn-w4g64.json*) exit 6 ;; esac
+"""
+
+
+class Scripts(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="ptq-scripts-")
+        self.addCleanup(temporary.cleanup)
+        self.work = temporary.name
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def program(self, name, text):
+        """Makes an executable; returns its path as seen from the work folder."""
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+        return name
+
+    def run_script(self, name, *args, **environment):
+        """Runs a script from the work folder."""
+        return subprocess.run([os.path.join(ROOT, "scripts", name), *args], cwd=self.work, capture_output=True, text=True,
+                              timeout=300, check=False, env={**os.environ, **environment})
+
+    def succeed(self, name, *args, **environment):
+        result = self.run_script(name, *args, **environment)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return result
+
+    def test_bench_takes_the_callers_paths(self):
+        self.program("bin/ptq_floor", FLOOR)
+        self.program("bin/ptq", BENCHED)
+        os.symlink(MODEL, self.path("model"))
+        for name in ("calibration.txt", "heldout.txt"):
+            shutil.copy(os.path.join(MODEL, name), self.path(name))
+        result = self.succeed("bench.sh", "model", "calibration.txt", "heldout.txt", "--out", "results", PTQ_BIN_DIR="bin")
+        self.assertIn("1000 tokens/s", result.stdout)
+        self.assertIn("gptq.json", os.listdir(self.path("results")))
+        self.assertEqual(self.run_script("bench.sh").returncode, 2)
+
+    def test_regression_takes_the_callers_program(self):
+        result = self.succeed("regression.sh", PTQ=self.program("bin/gated", GATED))
+        self.assertIn("perplexities as stored", result.stdout)
+
+    def test_check_torch_looks_for_a_package_where_the_caller_is(self):
+        result = self.run_script("check_torch.sh", "2.11.0", "--reuse", "packages")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"no torch in {self.path('packages')}", result.stderr)
+
+    def test_quickstart_takes_the_callers_paths(self):
+        os.mkdir(self.path("bin"))
+        os.symlink(PTQ, self.path("bin/ptq"))
+        os.symlink(MODEL, self.path("model"))
+        shutil.copy(os.path.join(MODEL, "calibration.txt"), self.path("text.txt"))
+        few = ["--samples", "4", "--seqlen", "64", "--windows", "2"]
+        result = self.succeed("quickstart.sh", "--no-setup", "--model", "model", "--calibration", "text.txt", "--out", "out", *few,
+                              PTQ="bin/ptq")
+        self.assertIn("GPTQ", result.stdout)
+        with open(self.path("out/gptq.eval.json"), encoding="utf-8") as file:
+            self.assertGreater(json.load(file)["kl"]["mean_nats"], 0)
+
+    def test_setup_goes_on_when_the_lists_cannot_be_updated(self):
+        log = self.path("log")
+        self.program("bin/id", "#!/bin/sh\necho 1000\n")
+        self.program("bin/dpkg-query", "#!/bin/sh\nexit 1\n")
+        self.program("bin/apt-get", "#!/bin/sh\nexit 9\n")
+        self.program("bin/apt-cache", "#!/bin/sh\necho '  Candidate: 1.13.1'\n")
+        self.program("bin/cmake", "#!/bin/sh\necho cmake version 3.25.1\n")
+        self.program("bin/sudo", f'#!/bin/sh\necho "sudo: $*" >> {log}\ncase "$*" in *update*) exit 1 ;; esac\n')
+        result = self.succeed("setup.sh", PATH=self.path("bin") + os.pathsep + os.environ["PATH"])
+        self.assertIn("going on with the lists at hand", result.stderr)
+        with open(log, encoding="utf-8") as file:
+            calls = file.read().splitlines()
+        self.assertEqual(calls[0], "sudo: -n apt-get update -qq")
+        self.assertIn("install", calls[1])
+        self.assertIn("build-essential", calls[1])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
