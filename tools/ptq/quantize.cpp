@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "command.h"
+#include "data_options.h"
 #include "progress.h"
 
 namespace ptq::cli {
@@ -10,8 +11,9 @@ namespace {
 
 struct QuantizeArgs {
   QuantizeJob job;
-  std::string model, out, memory_limit, overlap_with;
-  std::vector<std::string> calibration, settings;
+  DataArgs data;
+  std::string model, out, memory_limit, stats;
+  std::vector<std::string> settings;
   bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
 
@@ -56,35 +58,11 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
       ->allow_extra_args(false);
 }
 
-void declare_data(CLI::App& command, QuantizeArgs& args) {
-  CalibrationRequest& calibration = args.job.calibration;
-  command
-      .add_option("--calibration", args.calibration,
-                  "Calibration data: .txt, .jsonl with \"text\", or .json token ids")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
-  command.add_option("--samples", calibration.samples, "Calibration windows")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N")
-      ->capture_default_str();
-  command.add_option("--seqlen", calibration.seqlen, "Tokens a window")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N")
-      ->capture_default_str();
-  command.add_option("--windows", calibration.windows, "Which windows: spread, first or random")
-      ->check(CLI::IsMember({"spread", "first", "random"}))
-      ->type_name("WHICH")
-      ->capture_default_str();
-  command.add_option("--seed", calibration.seed, "Seed of everything random")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--overlap-with", args.overlap_with,
-                  "Report how much of this evaluation text the calibration holds")
-      ->type_name("FILE");
-}
-
 void declare_run(CLI::App& command, QuantizeArgs& args) {
+  command
+      .add_option("--stats", args.stats,
+                  "Read the statistics of ptq calibrate instead of calibration data")
+      ->type_name("DIR");
   command
       .add_option("--memory-limit", args.memory_limit,
                   "Stay below this much memory, for example 4G")
@@ -110,8 +88,8 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   job.out = args.out;
   job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
   job.plugin_options = parse_settings(args.settings);
-  job.calibration.files.assign(args.calibration.begin(), args.calibration.end());
-  job.calibration.overlap_with = args.overlap_with;
+  job.calibration = args.data.parsed();
+  job.stats = args.stats;
   if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);
   job.verify = !args.no_verify;
   job.threads = common.threads;
@@ -143,7 +121,7 @@ void add_quantize(CLI::App& app, CommonArgs& common) {
       ->type_name("MODEL");
   command->add_option("-o,--out", args->out, "Output directory; must not exist")->type_name("DIR");
   declare_scheme(*command, *args);
-  declare_data(*command, *args);
+  args->data.declare(*command);
   declare_run(*command, *args);
   add_common(*command, common);
   command->callback([args, &common] { run_quantize(*args, common); });
