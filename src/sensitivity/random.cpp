@@ -1,0 +1,36 @@
+// A control that knows nothing: whatever an estimator is good for, it must beat this.
+#include <ATen/ATen.h>
+
+#include "ptq/sensitivity/estimator.h"
+#include "seeded_bits.h"
+
+namespace ptq::estimator {
+namespace {
+
+class Random : public SensitivityEstimator {
+ public:
+  explicit Random(uint64_t seed) : seed_(seed) {}
+
+  std::string unit() const override { return "uniform in [0, 1)"; }
+
+  at::Tensor channel_scores(const SiteView& site) const override {
+    at::Tensor scores = at::empty({site.weight.size(1)}, at::kDouble);
+    SeededBits bits(site.site.name, seed_);
+    double* score = scores.data_ptr<double>();
+    for (int64_t j = 0; j < scores.numel(); ++j)
+      score[j] = bits.uniform();
+    return scores;
+  }
+
+ private:
+  uint64_t seed_;
+};
+
+}  // namespace
+
+std::unique_ptr<SensitivityEstimator> random(Options& options) {
+  const auto seed = options.get_in<int64_t>("seed", 0, 0, INT32_MAX, "of the numbers, from 0");
+  return std::make_unique<Random>(static_cast<uint64_t>(seed));
+}
+
+}  // namespace ptq::estimator
