@@ -84,6 +84,9 @@ std::unique_ptr<SensitivityEstimator> pqi(Options& options) {
   GradientProbe probe;
   probe.direction = std::make_shared<RoundingDirection>(scheme_option(options));
   probe.nodes = quadrature(rule, nodes);
+  // The losses at both ends, which the integral must explain.
+  probe.nodes.insert(probe.nodes.begin(), {0, 0});
+  probe.nodes.push_back({1, 0});
   probe.name = "pqi " + rule + " " + std::to_string(nodes) + " " + probe.direction->key();
   return std::make_unique<PostQuantizationIntegral>(std::move(probe), absolute);
 }

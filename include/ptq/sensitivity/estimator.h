@@ -4,25 +4,17 @@
 #include <string>
 #include <vector>
 
+#include "ptq/calib/gradient_sweep.h"
 #include "ptq/calib/statistic.h"
 #include "ptq/core/registry.h"
 #include "ptq/quant/scheme.h"
 
 namespace ptq {
 
-/// A displacement of every quantized weight of a model, made linear by linear.
-class Direction {
- public:
-  virtual ~Direction() = default;
-  /// Names the direction and its settings; equal keys mean equal displacements.
-  virtual std::string key() const = 0;
-  /// float32 [out, in] for a site's own weight, float32 [out, in]; the same whenever it is asked.
-  virtual at::Tensor of(const LinearSite& site, const at::Tensor& weight) const = 0;
-};
-
 /// Gradients at displaced weights, combined linearly: for every linear the float32 [out, in] sum
 /// over nodes of coefficient · Σ over sequences of ∂NLL/∂W, nats, taken where every linear of the
-/// model has the weight W + at · direction.  Found in SiteStats under `name`, sum "gradient".
+/// model has the weight W + at · direction; a node with coefficient 0 is there for its loss only.
+/// Found in SiteStats under `name`, sum "gradient".
 struct GradientProbe {
   struct Node {
     double at = 0, coefficient = 0;
