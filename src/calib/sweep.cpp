@@ -67,10 +67,14 @@ void StageRunner::for_each_batch(
   }
 }
 
-void StageRunner::collect(SiteStats& stats) {
-  for_each_batch(
-      [&](BlockState& state, int64_t, int64_t) { stats.add(block_.stage_input(stage_, state)); });
-  stats.finish();
+SiteStats StageRunner::collect(const StatisticSet& statistics) {
+  const LinearSite& site = block_.stages()[stage_].linears.front().site();
+  Collector collector(statistics);
+  for_each_batch([&](BlockState& state, int64_t, int64_t) {
+    collector.add(site, {block_.stage_input(stage_, state), {}});
+  });
+  collector.finish();
+  return collector.stats(site);
 }
 
 void StageRunner::advance() {

@@ -35,6 +35,7 @@ struct Session {
   std::vector<LinearSite> sites;
   std::map<std::string, const LinearSite*> site_of;
   std::unique_ptr<Quantizer> quantizer;
+  StatisticSet statistics;  ///< what the quantizer reads
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
   FormatContext context;

@@ -4,7 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "ptq/calib/statistic.h"
+#include "ptq/calib/collector.h"
 #include "ptq/model/causal_lm.h"
 
 namespace ptq {
@@ -37,8 +37,9 @@ class StageRunner {
   /// the last stage advanced.
   StageRunner(const Block& block, at::Tensor& states, const SweepSettings& settings);
 
-  /// Feeds the input of the next stage to `stats`, all sequences, and finishes them.
-  void collect(SiteStats& stats);
+  /// What `statistics` say of the next stage's input over all sequences; throws std::logic_error if
+  /// one of them needs gradients.
+  SiteStats collect(const StatisticSet& statistics);
 
   /// Moves all sequences through the next stage with the weights its linears have now.
   void advance();
