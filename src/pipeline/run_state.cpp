@@ -17,8 +17,7 @@ void RunState::resume() {
       !state.at("blocks").is_array())
     throw FormatError(file_.string() + " is not the progress of a run",
                       "--overwrite without --resume starts afresh");
-  const std::vector<std::string> changed =
-      differences(identity_.get(), state.at("identity"));
+  const std::vector<std::string> changed = differences(identity_.get(), state.at("identity"));
   if (!changed.empty()) {
     std::string list;
     for (const std::string& one : changed)

@@ -46,8 +46,7 @@ struct Sources {
     if (statistics) stats = statistics->site_stats(site, set.statistics);
     for (auto& [name, store] : probes) {
       const SiteStats gradients = store.site_stats(site);
-      stats.set(name, std::make_shared<Sums>(
-                          Sums{{"gradient", gradients.sum("pooled-gradient")}}));
+      stats.set(name, std::make_shared<Sums>(Sums{{"gradient", gradients.sum("pooled-gradient")}}));
       stats.set_counts(gradients.counts());
     }
     return stats;
@@ -111,9 +110,10 @@ class SensitivityRun {
   void check_data() const {
     const bool reads = !set_.statistics.empty() || !set_.probes.empty();
     if (!job_.stats.empty() && !set_.probes.empty())
-      throw ConfigError("an estimator needs gradients at other weights, which no store of "
-                        "statistics holds",
-                        "leave --stats out and name a text with --calibration FILE");
+      throw ConfigError(
+          "an estimator needs gradients at other weights, which no store of "
+          "statistics holds",
+          "leave --stats out and name a text with --calibration FILE");
     if (reads && job_.stats.empty() && !session_.tokens.defined())
       throw ConfigError("these estimators need data", "name a text with --calibration FILE");
   }
@@ -132,8 +132,8 @@ class SensitivityRun {
       const StatisticSet statistics(
           set_.statistics, detail::statistic_options(job_.plugin_options, set_.statistics));
       report_.stats_bytes = statistics.bytes(session_.sites);
-      report_.mean_nll = detail::collect_statistics(session_, statistics, collected / "statistics",
-                                                    listener_);
+      report_.mean_nll =
+          detail::collect_statistics(session_, statistics, collected / "statistics", listener_);
       sources.statistics = StatsStore::open(collected / "statistics");
       report_.counts = sources.statistics->manifest().counts;
     }
@@ -169,9 +169,9 @@ class SensitivityRun {
     for (size_t i = 0; i < set_.entries.size(); ++i) {
       const EstimatorSet::Entry& entry = set_.entries[i];
       const Clock::time_point start = Clock::now();
-      const at::Tensor values = with_context("scoring " + view.site.name + " by " + entry.label, [&] {
-        return entry.estimator->channel_scores(view).to(at::kDouble).contiguous();
-      });
+      const at::Tensor values = with_context(
+          "scoring " + view.site.name + " by " + entry.label,
+          [&] { return entry.estimator->channel_scores(view).to(at::kDouble).contiguous(); });
       if (job_.per_weight)
         if (const at::Tensor all = entry.estimator->weight_scores(view); all.defined())
           weights_[view.site.name + "." + entry.label + ".weight"] = all.to(at::kFloat);

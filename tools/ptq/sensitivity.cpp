@@ -37,9 +37,7 @@ void run_sensitivity(SensitivityArgs& args, CommonArgs& common) {
 }
 
 void declare(CLI::App& command, SensitivityArgs& args) {
-  command.add_option("model", args.model, "Hugging Face directory")
-      ->required()
-      ->type_name("MODEL");
+  command.add_option("model", args.model, "Hugging Face directory")->required()->type_name("MODEL");
   command.add_option("-o,--out", args.out, "Directory for the scores; must not exist")
       ->required()
       ->type_name("DIR");
@@ -79,8 +77,7 @@ void declare(CLI::App& command, SensitivityArgs& args) {
 
 void add_sensitivity(CLI::App& app, CommonArgs& common) {
   auto args = std::make_shared<SensitivityArgs>();
-  CLI::App* command =
-      app.add_subcommand("sensitivity", "Score the input channels of every linear");
+  CLI::App* command = app.add_subcommand("sensitivity", "Score the input channels of every linear");
   declare(*command, *args);
   add_common(*command, common);
   command->callback([args, &common] { run_sensitivity(*args, common); });

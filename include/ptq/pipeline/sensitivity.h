@@ -19,8 +19,8 @@ struct SensitivityJob {
   std::filesystem::path stats;  ///< a store to read; empty: statistics are collected
   CalibrationData data;
   Json plugin_options = Json::object();  ///< by estimator's label or statistic
-  bool per_weight = false;  ///< [out, in] scores too, where an estimator has them
-  int64_t top = 0;          ///< channels to name in the report, the highest of every linear
+  bool per_weight = false;               ///< [out, in] scores too, where an estimator has them
+  int64_t top = 0;  ///< channels to name in the report, the highest of every linear
   bool resume = false, overwrite = false;
   std::string command;  ///< as typed, for the summary
 };
