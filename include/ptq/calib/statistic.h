@@ -73,6 +73,7 @@ class SiteStats {
 
   /// For whoever collects or reads a store; ends the sharing of what was derived.
   void set(const std::string& statistic, std::shared_ptr<Sums> sums);
+  /// The same for how much data the sums are over.
   void set_counts(const DataCounts& counts) { counts_ = counts; }
 
   /// What a plug-in derives from these statistics for every site that shares them, such as a
