@@ -65,6 +65,7 @@ class SiteStats {
 
   /// The sum `name` of `statistic`; throws std::logic_error if it was not collected.
   const at::Tensor& sum(const std::string& statistic, const std::string& name = "sum") const&;
+  /// True if `statistic` was collected.
   bool has(const std::string& statistic) const { return sums_.count(statistic) > 0; }
   const DataCounts& counts() const& { return counts_; }
 
