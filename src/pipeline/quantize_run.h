@@ -1,6 +1,8 @@
 #pragma once
+#include <future>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "ptq/io/checkpoint_writer.h"
 #include "run_state.h"
@@ -26,7 +28,6 @@ class QuantizeRun {
 
  private:
   void resume_block(Block& block, int64_t index);
-  void advance(Block& block);
   void store(BlockResult result, int64_t index);
   void start_rest();
   void check_fallbacks() const;

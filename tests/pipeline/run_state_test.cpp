@@ -1,6 +1,7 @@
 #include "../../src/pipeline/run_state.h"
 
 #include <filesystem>
+#include <future>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
