@@ -153,14 +153,19 @@ void QuantizeRun::store(BlockResult result, int64_t index) {
 
 void QuantizeRun::start_rest() {
   rest_ = std::async(std::launch::async, [this] {
+    const ThreadCount one(1);
+    const auto stop_if_asked = [this] {
+      if (stopped_) throw InterruptedError("interrupted");
+    };
     const auto index = static_cast<int>(session_.input.model->config().blocks);
     std::map<std::string, at::Tensor> tensors;
     for (const std::string& name : session_.tensors_outside_blocks())
       tensors.emplace(name, session_.input.checkpoint->tensor(name));
-    writer_.add_shard(index, tensors);
-    for (const auto& entry : tensors)
-      session_.input.checkpoint->release(entry.first);
-    return sha256_file(writer_.shard_path(index));
+    writer_.add_shard(index, tensors, [&](const std::string& name) {
+      session_.input.checkpoint->release(name);
+      stop_if_asked();
+    });
+    return sha256_file(writer_.shard_path(index), stop_if_asked);
   });
 }
 

@@ -130,6 +130,14 @@ void Session::estimate() {
   // The block in float32 and once more as stored pages and codes; the widest Gram matrix with its
   // factors.
   int64_t fixed = kBaseBytes + 2 * largest_block;
+  // Outside the blocks one tensor at a time is in memory: beside the blocks without calibration
+  // data, after them with it.
+  int64_t outside = 0;
+  for (const std::string& name : tensors_outside_blocks()) {
+    const TensorEntry& entry = input.checkpoint->entry(name);
+    outside = std::max(outside, static_cast<int64_t>(entry.end - entry.begin));
+  }
+  if (!calibrated()) fixed += outside;
   int64_t kept = 0;
   if (calibrated()) {
     const int64_t count = tokens.numel();
@@ -138,7 +146,7 @@ void Session::estimate() {
     sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
     replays = kept > sweep.activation_bytes;
   }
-  memory_bytes = fixed + (replays ? 0 : kept);
+  memory_bytes = std::max(fixed + (replays ? 0 : kept), kBaseBytes + outside);
   sweep.poll = [this] { listener.poll(); };
   if (memory_bytes > limit)
     throw ResourceError(
