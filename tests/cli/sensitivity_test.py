@@ -58,6 +58,18 @@ class Calibration(CliTestCase):
                        store, "--out", self.path("x"))
         self.assertEqual(sorted(os.listdir(self.work)), ["other", "store"])
 
+    def test_quantize_reads_a_store_in_place_of_data(self):
+        store = self.collect("store", "--collect", "gram,mean-square")
+        command = ["quantize", MODEL, "--bits", "3", "--group-size", "64", "--max-fallbacks", "99"]
+        for name in ("a", "b"):
+            self.succeed(*command, "--stats", store, "--out", self.path(name))
+        self.assert_same_output(self.path("a"), self.path("b"))
+        self.succeed("verify", self.path("a"))
+        lacking = self.collect("lacking", "--collect", "mean-square")
+        self.fail_with(2, ["gram", "--collect"], *command, "--stats", lacking, "--out", self.path("c"))
+        self.fail_with(2, ["--stats"], *command, "--stats", store, "--calibration", CALIBRATION, "--out", self.path("c"))
+        self.fail_with(2, ["rtn"], *command, "--method", "rtn", "--stats", store, "--out", self.path("c"))
+
     def test_only_gradients_cost_a_sweep_back(self):
         self.assertIsNone(json.loads(self.succeed("calibrate", MODEL, "--collect", "gram", "--out", self.path("a"), *DATA,
                                                   "--json").stdout)["mean_nll"])
