@@ -14,6 +14,7 @@
 #include "ptq/io/file.h"
 #include "ptq/io/memory.h"
 #include "score_files.h"
+#include "validation.h"
 
 namespace ptq {
 namespace {
@@ -46,8 +47,7 @@ struct Sources {
     if (statistics) stats = statistics->site_stats(site, set.statistics);
     for (auto& [name, store] : probes) {
       const SiteStats gradients = store.site_stats(site);
-      stats.set(name, std::make_shared<Sums>(
-                          Sums{{"gradient", gradients.sum("pooled-gradient")}}));
+      stats.set(name, std::make_shared<Sums>(Sums{{"gradient", gradients.sum("pooled-gradient")}}));
       stats.set_counts(gradients.counts());
     }
     return stats;
@@ -69,6 +69,12 @@ class SensitivityRun {
     for (const EstimatorSet::Entry& entry : set_.entries)
       report_.estimators.push_back(
           {entry.label, entry.name, entry.estimator->unit(), entry.options, 0, {}, {}});
+    if (job.validation.wanted()) {
+      validation_.emplace(job_.validation, set_, job.data.request.files, job.model,
+                          session_.input.model->config());
+      for (const std::string& warning : validation_->warnings())
+        listener.warning(warning);
+    }
   }
 
   SensitivityReport run() {
@@ -78,6 +84,8 @@ class SensitivityRun {
     Sources sources = open_sources(partial.work());
     report_.collect_seconds = seconds_since(start);
     score(sources);
+    if (validation_)
+      report_.validation = validation_->run(*session_.input.model, partial.work(), listener_);
     std::vector<std::string> labels;
     for (const EstimatorSet::Entry& entry : set_.entries)
       labels.push_back(entry.label);
@@ -105,15 +113,17 @@ class SensitivityRun {
             {"cpu", cpu_level_name(cpu_level())},
             {"estimators", names},
             {"statistics", detail::statistic_options(job_.plugin_options, set_.statistics)},
-            {"inputs", session_.whole_identity()}};
+            {"inputs", session_.whole_identity()},
+            {"validation", validation_ ? validation_->identity() : Json()}};
   }
 
   void check_data() const {
     const bool reads = !set_.statistics.empty() || !set_.probes.empty();
     if (!job_.stats.empty() && !set_.probes.empty())
-      throw ConfigError("an estimator needs gradients at other weights, which no store of "
-                        "statistics holds",
-                        "leave --stats out and name a text with --calibration FILE");
+      throw ConfigError(
+          "an estimator needs gradients at other weights, which no store of "
+          "statistics holds",
+          "leave --stats out and name a text with --calibration FILE");
     if (reads && job_.stats.empty() && !session_.tokens.defined())
       throw ConfigError("these estimators need data", "name a text with --calibration FILE");
   }
@@ -132,8 +142,8 @@ class SensitivityRun {
       const StatisticSet statistics(
           set_.statistics, detail::statistic_options(job_.plugin_options, set_.statistics));
       report_.stats_bytes = statistics.bytes(session_.sites);
-      report_.mean_nll = detail::collect_statistics(session_, statistics, collected / "statistics",
-                                                    listener_);
+      report_.mean_nll =
+          detail::collect_statistics(session_, statistics, collected / "statistics", listener_);
       sources.statistics = StatsStore::open(collected / "statistics");
       report_.counts = sources.statistics->manifest().counts;
     }
@@ -166,12 +176,13 @@ class SensitivityRun {
     const SiteStats stats = sources.site_stats(linear.site(), set_);
     const SiteView view{linear.site(), linear.weight(), stats, at::kFloat};
     detail::LinearScores scores{linear.site().name, {}};
+    std::vector<at::Tensor> in_order;
     for (size_t i = 0; i < set_.entries.size(); ++i) {
       const EstimatorSet::Entry& entry = set_.entries[i];
       const Clock::time_point start = Clock::now();
-      const at::Tensor values = with_context("scoring " + view.site.name + " by " + entry.label, [&] {
-        return entry.estimator->channel_scores(view).to(at::kDouble).contiguous();
-      });
+      const at::Tensor values = with_context(
+          "scoring " + view.site.name + " by " + entry.label,
+          [&] { return entry.estimator->channel_scores(view).to(at::kDouble).contiguous(); });
       if (job_.per_weight)
         if (const at::Tensor all = entry.estimator->weight_scores(view); all.defined())
           weights_[view.site.name + "." + entry.label + ".weight"] = all.to(at::kFloat);
@@ -179,7 +190,9 @@ class SensitivityRun {
           {view.site.name, values.size(0), summarize_scores(values), highest(values, job_.top)});
       report_.estimators[i].seconds += seconds_since(start);
       scores.by_label[entry.label] = values;
+      in_order.push_back(values);
     }
+    if (validation_) validation_->observe(view, in_order);
     scores_.push_back(std::move(scores));
   }
 
@@ -187,6 +200,7 @@ class SensitivityRun {
   ProgressListener& listener_;
   EstimatorSet set_;
   CalibrationSession session_;
+  std::optional<detail::Validation> validation_;
   SensitivityReport report_;
   std::vector<detail::LinearScores> scores_;
   std::map<std::string, at::Tensor> weights_;

@@ -34,9 +34,12 @@ Json json_of(const SensitivityReport::Estimator& estimator) {
                         {"top_1_percent_share", json_of(summary.top1_share)}};
     if (!site.top.empty()) sites[site.site]["top"] = site.top;
   }
-  return {{"estimator", estimator.name}, {"options", estimator.options},
-          {"unit", estimator.unit},      {"seconds", estimator.seconds},
-          {"sum", total},                {"node_mean_nll", estimator.probe_nll},
+  return {{"estimator", estimator.name},
+          {"options", estimator.options},
+          {"unit", estimator.unit},
+          {"seconds", estimator.seconds},
+          {"sum", total},
+          {"node_mean_nll", estimator.probe_nll},
           {"linears", sites}};
 }
 
@@ -46,9 +49,8 @@ Json SensitivityReport::to_json() const {
   Json json;
   for (const Estimator& estimator : estimators)
     json["estimators"][estimator.label] = json_of(estimator);
-  json["counts"] = {{"sequences", counts.sequences},
-                    {"tokens", counts.tokens},
-                    {"targets", counts.targets}};
+  json["counts"] = {
+      {"sequences", counts.sequences}, {"tokens", counts.tokens}, {"targets", counts.targets}};
   json["identity"] = identity;
   json["calibration"] = calibration;
   json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);
@@ -84,8 +86,9 @@ std::string SensitivityReport::text() const {
     }
     text << "\n";
   }
-  text << "collected in " << human_seconds(collect_seconds) << ", all in "
-       << human_seconds(seconds) << ", peak memory " << human_bytes(peak_rss_bytes) << "\n";
+  if (validation) text << validation->text() << "\n";
+  text << "collected in " << human_seconds(collect_seconds) << ", all in " << human_seconds(seconds)
+       << ", peak memory " << human_bytes(peak_rss_bytes) << "\n";
   return text.str();
 }
 
