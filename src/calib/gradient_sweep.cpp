@@ -68,12 +68,6 @@ std::filesystem::path GradientSweep::gradient_file(int64_t block) const {
   return numbered(plan_.directory, "gradient", block);
 }
 
-std::unique_ptr<Block> GradientSweep::displaced_block(int64_t index) const {
-  std::unique_ptr<Block> block = model_.load_block(index);
-  displace(*block, plan_.point);
-  return block;
-}
-
 at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress) {
   const int64_t blocks = model_.config().blocks;
   int64_t done = -1;  // the block whose input is the last one on disk
@@ -87,11 +81,15 @@ at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress
   } else {
     states = SafetensorsFile(boundary_file(done)).tensor("states").clone();
   }
-  for (int64_t index = done; index < blocks; ++index) {
-    advance_block(*displaced_block(index), states, plan_.settings);
-    if (keep_boundaries) write_safetensors(boundary_file(index + 1), {{"states", states}});
-    progress(index + 1);
-  }
+  forward_sweep(
+      model_,
+      [&](Block& block, int64_t index) {
+        displace(block, plan_.point);
+        advance_block(block, states, plan_.settings);
+        if (keep_boundaries) write_safetensors(boundary_file(index + 1), {{"states", states}});
+        progress(index + 1);
+      },
+      done);
   return states;
 }
 
@@ -123,8 +121,8 @@ at::Tensor GradientSweep::losses(const Progress& progress) {
 }
 
 /// Moves the gradient from behind block `index` to in front of it.
-void GradientSweep::reverse_block(int64_t index, Loss& loss, Collector& collector) {
-  const std::unique_ptr<Block> block = displaced_block(index);
+void GradientSweep::reverse_block(Block& block, int64_t index, Loss& loss, Collector& collector) {
+  displace(block, plan_.point);
   const at::Tensor inputs = SafetensorsFile(boundary_file(index)).tensor("states");
   const auto visit_from = [&](int64_t first) {
     return [&collector, window = plan_.first_sequence + first](const Linear& linear,
@@ -136,7 +134,7 @@ void GradientSweep::reverse_block(int64_t index, Loss& loss, Collector& collecto
   for_each_batch(inputs.size(0), inputs.size(1), plan_.settings, [&](int64_t first, int64_t count) {
     at::Tensor gradient = loss.gradient.narrow(0, first, count);
     gradient.copy_(
-        block_backward(*block, inputs.narrow(0, first, count), gradient, visit_from(first)));
+        block_backward(block, inputs.narrow(0, first, count), gradient, visit_from(first)));
   });
 }
 
@@ -154,27 +152,30 @@ at::Tensor GradientSweep::run(const StatisticSet& statistics, const Keep& keep,
     write_safetensors(gradient_file(index), {{"gradient", loss.gradient}, {"nll", loss.nll}});
   };
   Loss loss;
-  int64_t index = lowest_gradient();
-  if (index < 0) {
+  int64_t open = lowest_gradient();  // blocks that are still to come
+  if (open < 0) {
     loss = head(forward(/*keep_boundaries=*/true, progress));
     store(blocks, loss);
-    index = blocks;
+    open = blocks;
   } else {
-    const SafetensorsFile file(gradient_file(index));
+    const SafetensorsFile file(gradient_file(open));
     loss = {file.tensor("nll").clone(), file.tensor("gradient").clone()};
   }
   Collector collector(statistics);
-  while (index-- > 0) {
-    reverse_block(index, loss, collector);
-    collector.finish();
-    keep(index, collector);
-    collector.clear();
-    // From here on the block does not come again.
-    store(index, loss);
-    std::filesystem::remove(gradient_file(index + 1));
-    std::filesystem::remove(boundary_file(index + 1));
-    progress(2 * blocks - index);
-  }
+  reverse_sweep(
+      model_,
+      [&](Block& block, int64_t index) {
+        reverse_block(block, index, loss, collector);
+        collector.finish();
+        keep(index, collector);
+        collector.clear();
+        // From here on the block does not come again.
+        store(index, loss);
+        std::filesystem::remove(gradient_file(index + 1));
+        std::filesystem::remove(boundary_file(index + 1));
+        progress(2 * blocks - index);
+      },
+      open);
   return loss.nll;
 }
 

@@ -1,29 +1,24 @@
 #include "ptq/calib/statistic.h"
 
+#include <stdexcept>
+
 #include <ATen/ATen.h>
 
 namespace ptq {
 
-SiteStats::SiteStats(const StatRequest& request, int64_t in_features) {
-  for (const auto& [type, make] : request.makers())
-    stats_[type] = make(in_features);
+const at::Tensor& SiteStats::sum(const std::string& statistic, const std::string& name) const& {
+  const auto sums = sums_.find(statistic);
+  if (sums == sums_.end())
+    throw std::logic_error("the statistic " + statistic + " was read but not collected");
+  const auto found = sums->second->find(name);
+  if (found == sums->second->end())
+    throw std::logic_error("the statistic " + statistic + " has no sum " + name);
+  return found->second;
 }
 
-void SiteStats::add(const at::Tensor& x) {
-  for (const auto& entry : stats_)
-    entry.second->add(x);
-}
-
-void SiteStats::finish() {
-  for (const auto& entry : stats_)
-    entry.second->finish();
-}
-
-int64_t SiteStats::bytes() const {
-  int64_t total = 0;
-  for (const auto& entry : stats_)
-    total += entry.second->bytes();
-  return total;
+void SiteStats::set(const std::string& statistic, std::shared_ptr<Sums> sums) {
+  sums_[statistic] = std::move(sums);
+  derived_ = std::make_shared<Derived>();
 }
 
 }  // namespace ptq

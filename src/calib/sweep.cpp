@@ -14,9 +14,15 @@ int64_t batch_sequences(const at::Tensor& states, const SweepSettings& settings)
 
 }  // namespace
 
-void forward_sweep(const CausalLM& model,
-                   const std::function<void(Block& block, int64_t index)>& visit) {
-  for (int64_t index = 0; index < model.config().blocks; ++index) {
+void forward_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t first) {
+  for (int64_t index = first; index < model.config().blocks; ++index) {
+    const std::unique_ptr<Block> block = model.load_block(index);
+    visit(*block, index);
+  }
+}
+
+void reverse_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t count) {
+  for (int64_t index = count; index-- > 0;) {
     const std::unique_ptr<Block> block = model.load_block(index);
     visit(*block, index);
   }
@@ -67,10 +73,14 @@ void StageRunner::for_each_batch(
   }
 }
 
-void StageRunner::collect(SiteStats& stats) {
-  for_each_batch(
-      [&](BlockState& state, int64_t, int64_t) { stats.add(block_.stage_input(stage_, state)); });
-  stats.finish();
+SiteStats StageRunner::collect(const StatisticSet& statistics) {
+  const LinearSite& site = block_.stages()[stage_].linears.front().site();
+  Collector collector(statistics);
+  for_each_batch([&](BlockState& state, int64_t, int64_t) {
+    collector.add(site, {block_.stage_input(stage_, state), {}});
+  });
+  collector.finish();
+  return collector.stats(site);
 }
 
 void StageRunner::advance() {

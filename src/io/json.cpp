@@ -73,6 +73,21 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   std::vector<Json*> stack_;
   std::string key_;
 };
+void add_differences(const Json& now, const Json& before, const std::string& path,
+                     std::vector<std::string>& out) {
+  if (now == before) return;
+  if (!now.is_object() || !before.is_object()) {
+    out.push_back(path + " (was " + before.dump() + ", is " + now.dump() + ")");
+    return;
+  }
+  const std::string prefix = path.empty() ? "" : path + ".";
+  for (const auto& item : now.items())
+    add_differences(item.value(), before.value(item.key(), Json()), prefix + item.key(), out);
+  for (const auto& item : before.items())
+    if (!now.contains(item.key()))
+      out.push_back(prefix + item.key() + " (was " + item.value().dump() + ")");
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& where) {
@@ -83,6 +98,12 @@ Json parse_json(std::string_view text, const std::string& where) {
 
 Json read_json_file(const std::filesystem::path& path, int64_t limit_bytes) {
   return parse_json(read_text_file(path, limit_bytes), shown(path));
+}
+
+std::vector<std::string> differences(const Json& now, const Json& before) {
+  std::vector<std::string> found;
+  add_differences(now, before, "", found);
+  return found;
 }
 
 std::string in_quotes(std::string_view text) {

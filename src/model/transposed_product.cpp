@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <initializer_list>
 #include <stdexcept>
+#include <vector>
 
 #include <ATen/ATen.h>
 
@@ -22,6 +24,25 @@ int64_t divide_up(int64_t value, int64_t by) {
 int64_t round_down(int64_t value, int64_t to) {
   return std::max(value / to, int64_t{1}) * to;
 }
+
+void require_rows(std::initializer_list<at::Tensor> matrices) {
+  for (const at::Tensor& matrix : matrices)
+    if (matrix.stride(1) != 1)
+      throw std::logic_error("a transposed product: rows must be contiguous");
+}
+
+/// How a product of `rows` by `columns` is cut.
+struct Tasks {
+  Tasks(int64_t rows, int64_t columns)
+      : height(round_down(kTaskRows, kernels::table().rows)),
+        width(round_down(kTaskColumns, kernels::table().panel)),
+        across(divide_up(columns, width)),
+        down(divide_up(rows, height)) {}
+  int64_t count() const { return across * down; }
+  int64_t row(int64_t task) const { return task / across * height; }
+  int64_t column(int64_t task) const { return task % across * width; }
+  int64_t height, width, across, down;
+};
 
 /// One side's columns first … first + count − 1 of the tokens begin … begin + depth − 1.
 struct Side {
@@ -58,39 +79,92 @@ struct Block {
     });
   }
 
+  /// The product of so many packed rows from `row` on with so many columns from `column` on, each
+  /// a multiple of the kernel's tile.
+  kernels::Product product(int64_t row, int64_t height, int64_t column, int64_t width) const {
+    kernels::Product product;
+    product.a = left_panels + row * depth;
+    product.a_stride = depth;
+    product.packed_a = true;
+    product.b = right_panels + column * depth;
+    product.panel_stride = kernels::table().panel * depth;
+    product.rows = std::min(height, left.count - row);
+    product.columns = std::min(width, right.count - column);
+    product.depth = depth;
+    return product;
+  }
+
   /// Adds the product of the packed sides to their part of the sum.
   void add_to(const at::Tensor& sum, Part part) const {
-    const kernels::Table& kernel = kernels::table();
-    const int64_t height = round_down(kTaskRows, kernel.rows);
-    const int64_t width = round_down(kTaskColumns, kernel.panel);
-    const int64_t across = divide_up(right.count, width);
+    const Tasks tasks(left.count, right.count);
     float* c = sum.data_ptr<float>() + left.first * sum.stride(0) + right.first;
-    parallel_tasks(divide_up(left.count, height) * across, [&](int64_t task) {
-      const int64_t row = task / across * height, column = task % across * width;
-      kernels::Product product;
-      product.a = left_panels + row * depth;
-      product.a_stride = depth;
-      product.packed_a = true;
-      product.b = right_panels + column * depth;
-      product.panel_stride = kernel.panel * depth;
-      product.c = c + row * sum.stride(0) + column;
-      product.c_stride = sum.stride(0);
-      product.rows = std::min(height, left.count - row);
-      product.columns = std::min(width, right.count - column);
-      product.depth = depth;
-      product.add = true;
-      if (part == Part::kUpper) product.lead = left.first + row - right.first - column;
-      kernel.multiply(product);
+    parallel_tasks(tasks.count(), [&](int64_t task) {
+      const int64_t row = tasks.row(task), column = tasks.column(task);
+      kernels::Product part_product = product(row, tasks.height, column, tasks.width);
+      part_product.c = c + row * sum.stride(0) + column;
+      part_product.c_stride = sum.stride(0);
+      part_product.add = true;
+      if (part == Part::kUpper) part_product.lead = left.first + row - right.first - column;
+      kernels::table().multiply(part_product);
     });
   }
 };
+
+/// A finished part of AᵀB: float32 [rows, columns] from (row, column) on, `stride` apart.
+struct Tile {
+  const float* values;
+  int64_t stride, row, rows, column, columns;
+};
+
+/// Calls take(tile) for parts that together are AᵀB, on all threads, each while it is in a cache.
+template <class Take>
+void for_each_tile(const at::Tensor& a, const at::Tensor& b, const Take& take) {
+  require_rows({a, b});
+  const kernels::Table& kernel = kernels::table();
+  const int64_t tokens = a.size(0), m = a.size(1), n = b.size(1);
+  const int64_t grain = kernel.rows * kernel.panel;
+  const int64_t most = round_down(kPackedFloats / std::max(tokens, kDepth), grain);
+  const int64_t left_columns = divide_up(std::min(m, most), kernel.rows) * kernel.rows;
+  const int64_t right_columns = divide_up(std::min(n, most), kernel.panel) * kernel.panel;
+  static thread_local Scratch left_scratch, right_scratch;
+  float* left_panels = left_scratch.floats(left_columns * tokens);
+  float* right_panels = right_scratch.floats(right_columns * tokens);
+  for (int64_t column = 0; column < n; column += most) {
+    for (int64_t row = 0; row < m; row += most) {
+      std::vector<Block> sections;
+      for (int64_t begin = 0; begin < tokens; begin += kDepth) {
+        sections.push_back({{a, row, std::min(most, m - row)},
+                            {b, column, std::min(most, n - column)},
+                            left_panels + begin * left_columns,
+                            right_panels + begin * right_columns,
+                            std::min(kDepth, tokens - begin)});
+        sections.back().pack(nullptr, begin);
+      }
+      const Tasks tasks(std::min(most, m - row), std::min(most, n - column));
+      parallel_tasks(tasks.count(), [&](int64_t task) {
+        static thread_local Scratch tile_scratch;
+        kernels::Product product;
+        product.c = tile_scratch.floats(tasks.height * tasks.width);
+        for (const Block& section : sections) {
+          float* c = product.c;
+          product = section.product(tasks.row(task), tasks.height, tasks.column(task), tasks.width);
+          product.c = c;
+          product.c_stride = tasks.width;
+          product.add = &section != &sections.front();
+          kernel.multiply(product);
+        }
+        take(Tile{product.c, tasks.width, row + tasks.row(task), product.rows,
+                  column + tasks.column(task), product.columns});
+      });
+    }
+  }
+}
 
 }  // namespace
 
 void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& weights,
                             Part part, const at::Tensor& sum) {
-  if (a.stride(1) != 1 || b.stride(1) != 1 || sum.stride(1) != 1)
-    throw std::logic_error("add_transposed_product: rows must be contiguous");
+  require_rows({a, b, sum});
   const kernels::Table& kernel = kernels::table();
   const int64_t tokens = a.size(0), m = a.size(1), n = b.size(1);
   const int64_t depth_most = std::min(tokens, kDepth);
@@ -115,6 +189,35 @@ void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::
       }
     }
   }
+}
+
+void add_squared_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum) {
+  require_rows({sum});
+  float* c = sum.data_ptr<float>();
+  for_each_tile(a, b, [&](const Tile& tile) {
+    for (int64_t i = 0; i < tile.rows; ++i) {
+      const float* v = tile.values + i * tile.stride;
+      float* out = c + (tile.row + i) * sum.stride(0) + tile.column;
+      for (int64_t j = 0; j < tile.columns; ++j)
+        out[j] += v[j] * v[j];
+    }
+  });
+}
+
+void add_squared_product_columns(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum) {
+  // Each row of tasks adds into its own sums, so that the bits do not depend on which came first.
+  const int64_t height = Tasks(1, 1).height;
+  const at::Tensor partial = at::zeros({divide_up(a.size(1), height), b.size(1)}, at::kDouble);
+  double* partials = partial.data_ptr<double>();
+  for_each_tile(a, b, [&](const Tile& tile) {
+    double* total = partials + tile.row / height * b.size(1) + tile.column;
+    for (int64_t i = 0; i < tile.rows; ++i) {
+      const float* v = tile.values + i * tile.stride;
+      for (int64_t j = 0; j < tile.columns; ++j)
+        total[j] += static_cast<double>(v[j]) * static_cast<double>(v[j]);
+    }
+  });
+  sum.add_(partial.sum(0));
 }
 
 }  // namespace ptq

@@ -48,18 +48,20 @@ bool any_planned(const Session& session, const Stage& stage) {
 BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Tensor& states) {
   at::NoGradGuard no_grad;
   BlockResult result;
-  const StatRequest request = session.quantizer->request();
   std::optional<StageRunner> runner;
   if (states.defined()) runner.emplace(block, states, session.sweep);
   for (Stage& stage : block.stages()) {
     SiteStats stats;
     if (runner && any_planned(session, stage)) {
       const Stopwatch watch(session.seconds.statistics);
-      stats = SiteStats(request, stage.linears.front().site().in_features);
-      runner->collect(stats);
+      stats = runner->collect(session.statistics);
     }
     for (Linear& linear : stage.linears)
-      quantize_linear(session, linear, stats, result);
+      quantize_linear(session, linear,
+                      session.store
+                          ? session.store->site_stats(linear.site(), session.statistics.names())
+                          : stats,
+                      result);
     if (runner) {
       const Stopwatch watch(session.seconds.forward);
       runner->advance();

@@ -2,8 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "ptq/core/cpu.h"
-#include "ptq/core/version.h"
+#include "input_identity.h"
 #include "ptq/io/sha256.h"
 #include "ptq/io/tokenizer.h"
 
@@ -15,18 +14,6 @@ Json CalibrationData::to_json() const {
 }
 
 namespace detail {
-namespace {
-
-Json hashes_of(const std::filesystem::path& model, const std::vector<std::filesystem::path>& files,
-               const std::function<void()>& poll) {
-  Json hashes = Json::object();
-  for (const std::filesystem::path& file : files)
-    if (const auto path = model / file.filename(); std::filesystem::exists(path))
-      hashes[path.filename().string()] = sha256_file(path, poll);
-  return hashes;
-}
-
-}  // namespace
 
 CalibrationSession::CalibrationSession(const std::filesystem::path& model,
                                        const CalibrationData& data,
@@ -36,13 +23,7 @@ CalibrationSession::CalibrationSession(const std::filesystem::path& model,
   if (data.labels != "data" && data.labels != "sampled")
     throw ConfigError("--labels \"" + data.labels + "\" is unknown", "data or sampled");
   if (!data.request.files.empty()) read_windows(model, data);
-  std::vector<std::filesystem::path> files = input.checkpoint->tensor_files();
-  files.emplace_back("config.json");
-  identity = {{"model", hashes_of(model, files, poll)},
-              {"tokenizer", hashes_of(model,
-                                      {"tokenizer.json", "tokenizer.model",
-                                       "tokenizer_config.json"},
-                                      poll)}};
+  identity = input_identity(*input.checkpoint, model, poll);
   data_identity["settings"] = data.to_json();
 }
 

@@ -37,7 +37,10 @@ Json RunIdentity::compute(const Session& session) {
           {"libtorch", libtorch_version()},
           {"cpu", cpu_level_name(cpu_level())},
           {"settings", session.job.to_json()},
-          {"inputs", {{"files", hashes}, {"calibration_ids", digest_of(session.tokens)}}}};
+          {"inputs",
+           {{"files", hashes},
+            {"calibration_ids", digest_of(session.tokens)},
+            {"statistics", session.store ? session.store->manifest().to_json() : Json()}}}};
 }
 
 }  // namespace ptq::detail

@@ -7,26 +7,6 @@
 #include "ptq/io/json.h"
 
 namespace ptq::detail {
-namespace {
-
-/// The paths at which two JSON values differ, "settings.plan.bits" style.
-void differences(const Json& a, const Json& b, const std::string& path,
-                 std::vector<std::string>& out) {
-  if (a == b) return;
-  if (!a.is_object() || !b.is_object()) {
-    out.push_back(path + " (was " + b.dump() + ", is " + a.dump() + ")");
-    return;
-  }
-  for (const auto& item : a.items())
-    differences(item.value(), b.value(item.key(), Json()),
-                path + (path.empty() ? "" : ".") + item.key(), out);
-  for (const auto& item : b.items())
-    if (!a.contains(item.key()))
-      out.push_back(path + "." + item.key() + " (was " + item.value().dump() + ")");
-}
-
-}  // namespace
-
 RunState::RunState(std::filesystem::path partial_directory, std::shared_future<Json> identity)
     : file_(std::move(partial_directory) / "progress.json"), identity_(std::move(identity)) {}
 
@@ -37,8 +17,8 @@ void RunState::resume() {
       !state.at("blocks").is_array())
     throw FormatError(file_.string() + " is not the progress of a run",
                       "--overwrite without --resume starts afresh");
-  std::vector<std::string> changed;
-  differences(identity_.get(), state.at("identity"), "", changed);
+  const std::vector<std::string> changed =
+      differences(identity_.get(), state.at("identity"));
   if (!changed.empty()) {
     std::string list;
     for (const std::string& one : changed)

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include "input_identity.h"
 #include "ptq/core/version.h"
 #include "ptq/io/memory.h"
 #include "ptq/io/tokenizer.h"
@@ -43,6 +44,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
     throw UnsupportedError(job.model.string() + " is already quantized (" + input.format + ")",
                            "start from the full-precision checkpoint");
   quantizer = quantizers().make(job.method, options_of(job, job.method));
+  statistics = StatisticSet(quantizer->statistics());
   format = formats().make(job.format, options_of(job, job.format));
   sites = input.model->sites();
   for (const LinearSite& site : sites) {
@@ -60,12 +62,32 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   if (const auto reason = format->unsupported(context))
     throw UnsupportedError("format " + job.format + ": " + *reason);
   input_bytes = total_bytes(*input.checkpoint);
-  if (!quantizer->request().empty()) load_calibration_data();
+  sweep.poll = [this] { listener.poll(); };
+  if (!job.stats.empty())
+    open_store();
+  else if (!statistics.empty())
+    load_calibration_data();
   estimate();
 }
 
 at::ScalarType Session::dtype_of(const LinearSite& site) const {
   return input.checkpoint->entry(site.name + ".weight").dtype;
+}
+
+void Session::open_store() {
+  if (!job.calibration.files.empty())
+    throw ConfigError("--stats and --calibration exclude each other",
+                      "the statistics were collected over a text already");
+  if (statistics.empty())
+    throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
+  store = StatsStore::open(job.stats);
+  store->require(statistics.names());
+  store->check_model(input_identity(*input.checkpoint, job.model, sweep.poll));
+  for (const LinearSite& site : sites)
+    if (const auto warning =
+            quantizer->data_warning(store->manifest().counts.tokens, site.in_features))
+      warnings.push_back(site.name + ": " + *warning);
+  calibration = {{"statistics", job.stats.string()}, {"store", store->manifest().to_json()}};
 }
 
 void Session::load_calibration_data() {
@@ -113,12 +135,13 @@ int64_t Session::packed_bytes(const LinearSite& site, const QuantScheme& scheme)
 void Session::estimate() {
   output_bytes = input_bytes;
   int64_t largest_block = 0;
-  int64_t widest = 0;
+  int64_t widest = 0, sums = 0;
   std::map<int, int64_t> block_bytes;
   for (const LinearSite& site : sites) {
     largest_block = std::max(largest_block,
                              block_bytes[site.block] += site.out_features * site.in_features * 4);
     widest = std::max(widest, site.in_features);
+    sums = std::max(sums, statistics.bytes({site}));
     if (const auto planned = plan.plan.find(site.name); planned != plan.plan.end()) {
       const TensorEntry& entry = input.checkpoint->entry(site.name + ".weight");
       output_bytes +=
@@ -127,19 +150,18 @@ void Session::estimate() {
   }
   const int64_t limit =
       job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();
-  // The block in float32 and once more as stored pages and codes; the widest Gram matrix with its
-  // factors.
+  // The block in float32 and once more as stored pages and codes; a stage's statistics with
+  // what the quantizer makes of them.
   int64_t fixed = kBaseBytes + 2 * largest_block;
   int64_t kept = 0;
   if (calibrated()) {
     const int64_t count = tokens.numel();
-    fixed += count * input.model->config().hidden * 4 + 4 * widest * widest * 4;
+    fixed += count * input.model->config().hidden * 4 + sums + 3 * widest * widest * 4;
     kept = count * widest * 4;
     sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
     replays = kept > sweep.activation_bytes;
   }
   memory_bytes = fixed + (replays ? 0 : kept);
-  sweep.poll = [this] { listener.poll(); };
   if (memory_bytes > limit)
     throw ResourceError(
         "the run needs about " + human_bytes(memory_bytes) + ", the limit is " + human_bytes(limit),

@@ -2,8 +2,10 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "ptq/calib/store.h"
 #include "ptq/calib/sweep.h"
 #include "ptq/formats/open.h"
 #include "ptq/pipeline/quantize.h"
@@ -35,6 +37,8 @@ struct Session {
   std::vector<LinearSite> sites;
   std::map<std::string, const LinearSite*> site_of;
   std::unique_ptr<Quantizer> quantizer;
+  StatisticSet statistics;          ///< what the quantizer reads
+  std::optional<StatsStore> store;  ///< where it is read from instead of calibration data
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
   FormatContext context;
@@ -61,6 +65,7 @@ struct Session {
 
  private:
   void load_calibration_data();
+  void open_store();
   void estimate();
   std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme
 };

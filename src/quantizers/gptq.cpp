@@ -7,7 +7,6 @@
 
 #include "gptq_solver.h"
 #include "hessian_factor.h"
-#include "ptq/calib/gram.h"
 #include "ptq/model/matmul.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
@@ -41,7 +40,7 @@ class Gptq : public Quantizer {
  public:
   explicit Gptq(const GptqSettings& settings) : settings_(settings) {}
 
-  StatRequest request() const override { return StatRequest().want<Gram>(); }
+  std::vector<std::string> statistics() const override { return {"gram"}; }
 
   std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const override {
     if (tokens >= in_features) return std::nullopt;
@@ -53,7 +52,7 @@ class Gptq : public Quantizer {
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {
     require_whole_groups(site.site, scheme);
     const at::Tensor weight = site.weight.contiguous();
-    const Gram& gram = site.stats.get<Gram>();
+    const at::Tensor& gram = site.stats.sum("gram");
     const HessianFactor& factor = site.stats.derived<HessianFactor>(
         settings_.hessian.key(), [&] { return factor_hessian(gram, settings_.hessian); });
     QuantizedSite result;
@@ -95,7 +94,7 @@ class Gptq : public Quantizer {
     }
     const Solution solution = solve_columns(weight, factor, grids, scheme);
     result.weight = {solution.q, grids.scale, grids.zero, grids.group_of, scheme};
-    const double energy = quadratic_form(weight, site.stats.get<Gram>().sum());
+    const double energy = quadratic_form(weight, site.stats.sum("gram"));
     if (energy > 0) result.relative_error = solution.error / energy;
   }
 

@@ -97,16 +97,16 @@ std::string HessianSettings::key() const {
          (damping_scale == DampingScale::kMean ? " mean " : " median ") + number(damping, 17);
 }
 
-HessianFactor factor_hessian(const Gram& gram, const HessianSettings& settings) {
-  const int64_t n = gram.sum().size(0);
-  const at::Tensor diagonal = gram.sum().diagonal().to(at::kDouble);
+HessianFactor factor_hessian(const at::Tensor& gram, const HessianSettings& settings) {
+  const int64_t n = gram.size(0);
+  const at::Tensor diagonal = gram.diagonal().to(at::kDouble);
   HessianFactor result;
   result.order = settings.order == ColumnOrder::kNone
                      ? at::arange(n, at::kLong)
                      : std::get<1>(diagonal.sort(/*stable=*/true, 0, /*descending=*/true));
   result.order = result.order.contiguous();
   result.diagonal = diagonal.to(at::kFloat);
-  if (!std::isfinite(gram.sum().sum().item<double>()) || diagonal.min().item<double>() < 0) {
+  if (!std::isfinite(gram.sum().item<double>()) || diagonal.min().item<double>() < 0) {
     result.fallbacks.push_back(
         "rounded to nearest instead of GPTQ: the Gram matrix holds NaN, infinity or a negative "
         "diagonal");
@@ -118,7 +118,7 @@ HessianFactor factor_hessian(const Gram& gram, const HessianSettings& settings) 
         "rounded to nearest instead of GPTQ: all calibration inputs are zero");
     return result;
   }
-  const at::Tensor reversed = reordered(gram.sum(), result.order.flip(0).contiguous());
+  const at::Tensor reversed = reordered(gram, result.order.flip(0).contiguous());
   const double unit = damping_unit(diagonal, settings.damping_scale);
   const double most = std::max(diagonal.max().item<double>(), unit * settings.damping);
   const at::Tensor dead = result.diagonal.index_select(0, result.order).eq(0);

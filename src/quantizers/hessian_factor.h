@@ -4,8 +4,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "ptq/calib/gram.h"
-
 namespace ptq::quantizer {
 
 enum class ColumnOrder { kNone, kActivation };
@@ -34,8 +32,8 @@ struct HessianFactor {
   std::vector<std::string> fallbacks;  ///< raised damping, or why there is no factor
 };
 
-/// Factors H.  Tries float32, then float64, then tenfold damping up to the largest diagonal
-/// element's scale; each raise is recorded.
-HessianFactor factor_hessian(const Gram& gram, const HessianSettings& settings);
+/// Factors H of `gram`, float32 [in, in] XᵀX.  Tries float32, then float64, then tenfold damping up
+/// to the largest diagonal element's scale; each raise is recorded.
+HessianFactor factor_hessian(const at::Tensor& gram, const HessianSettings& settings);
 
 }  // namespace ptq::quantizer

@@ -5,8 +5,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "ptq/calib/gram.h"
-
 namespace {
 
 constexpr int64_t kWidth = 6;
@@ -50,16 +48,14 @@ Seen run(int64_t batch_tokens, int64_t activation_bytes) {
   settings.batch_tokens = batch_tokens;
   settings.activation_bytes = activation_bytes;
   ptq::StageRunner runner(block, seen.output, settings);
-  const ptq::StatRequest request = ptq::StatRequest().want<ptq::Gram>();
-  ptq::SiteStats first(request, kWidth);
-  runner.collect(first);
+  const ptq::StatisticSet statistics({"gram"});
+  const ptq::SiteStats first = runner.collect(statistics);
   block.stages()[0].linears[0].set_weight(block.stages()[0].linears[0].weight() * 0.5);
   runner.advance();
-  ptq::SiteStats second(request, kInner);
-  runner.collect(second);
+  const ptq::SiteStats second = runner.collect(statistics);
   runner.advance();
-  seen.first_gram = first.get<ptq::Gram>().sum();
-  seen.second_gram = second.get<ptq::Gram>().sum();
+  seen.first_gram = first.sum("gram");
+  seen.second_gram = second.sum("gram");
   EXPECT_EQ(runner.replays(), activation_bytes == 0);
   return seen;
 }
@@ -113,9 +109,12 @@ TEST(AdvanceBlock, EqualsTheStageWiseRun) {
   EXPECT_TRUE(whole.equal(staged));
 }
 
-TEST(SiteStats, RefusesAStatisticThatWasNotRequested) {
-  const ptq::SiteStats stats;
-  EXPECT_THROW(stats.get<ptq::Gram>(), std::logic_error);
+TEST(StageRunner, RefusesStatisticsThatNeedGradients) {
+  const TwoStageBlock block;
+  at::Tensor states = at::zeros({5, 3, kWidth});
+  const ptq::SweepSettings settings;
+  ptq::StageRunner runner(block, states, settings);
+  EXPECT_THROW(runner.collect(ptq::StatisticSet({"token-energy"})), std::logic_error);
 }
 
 }  // namespace

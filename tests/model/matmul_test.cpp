@@ -51,6 +51,26 @@ TEST_P(Shapes, TransposedProductIsAddedToTheSum) {
   EXPECT_TRUE(sum.select(1, n).equal(start.select(1, n)));
 }
 
+TEST_P(Shapes, SquaredProductIsAddedToTheSum) {
+  const auto [tokens, m, n] = GetParam();
+  at::manual_seed(4);
+  const at::Tensor a = at::randn({tokens, m + 3}).narrow(1, 2, m);
+  const at::Tensor b = at::randn({tokens, n + 5}).narrow(1, 1, n);
+  const at::Tensor start = at::rand({m, n + 1}), columns = at::ones({n}, at::kDouble);
+  const at::Tensor sum = start.clone();
+  ptq::add_squared_product(a, b, sum.narrow(1, 0, n));
+  ptq::add_squared_product_columns(a, b, columns);
+  const at::Tensor left = a.to(at::kDouble), right = b.to(at::kDouble);
+  const at::Tensor exact = left.t().mm(right).square();
+  // The square of a product that is off by a part of |A|ᵀ|B| is off by twice that part of its
+  // square.
+  const at::Tensor size = left.abs().t().mm(right.abs()).square();
+  const at::Tensor before = start.narrow(1, 0, n).to(at::kDouble);
+  expect_close(sum.narrow(1, 0, n), before + exact, before + size, 2 * tokens + 4);
+  EXPECT_TRUE(sum.select(1, n).equal(start.select(1, n)));
+  expect_close(columns, 1 + exact.sum(0), 1 + size.sum(0), 2 * tokens + 4);
+}
+
 TEST_P(Shapes, UpperPartHasTheBitsOfTheWhole) {
   const auto [tokens, m, n] = GetParam();
   at::manual_seed(3);

@@ -5,7 +5,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "ptq/calib/gram.h"
 #include "ptq/core/error.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
@@ -213,7 +212,7 @@ TEST(Gptq, RaisedDampingIsRecorded) {
   const auto gptq = quantizers().make("gptq");
   const at::Tensor weight = at::randn({4, 16});
   const TestSite site(weight, at::randn({2, 32, 16}), *gptq);
-  at::Tensor h = site.stats().get<Gram>().sum();
+  at::Tensor h = site.stats().sum("gram");
   h.copy_(at::eye(16));
   h[0][1] = h[1][0] = 1.05;  // smallest eigenvalue -0.05: 0.01 is too little, 0.1 enough
   const QuantizedSite result = gptq->quantize(site.view(), kScheme);
@@ -232,7 +231,7 @@ TEST(Gptq, WithoutAFactorRoundsToNearestAndSaysSo) {
   for (const at::Tensor& inputs : {with_nan, at::zeros_like(usual), usual}) {
     const TestSite site(weight, inputs, *gptq);
     if (inputs.is_same(usual)) {
-      at::Tensor h = site.stats().get<Gram>().sum();
+      at::Tensor h = site.stats().sum("gram");
       h.copy_(at::eye(16));
       h[0][1] = h[1][0] = 3.0;  // no damping up to the largest diagonal element helps
     }
@@ -258,7 +257,7 @@ TEST(Gptq, SitesWithOneInputShareItsFactor) {
   const auto gptq = quantizers().make("gptq");
   const TestSite site(at::randn({4, 16}), at::randn({2, 32, 16}), *gptq);
   const QuantizedSite before = gptq->quantize(site.view(), kScheme);
-  site.stats().get<Gram>().sum().fill_(std::numeric_limits<float>::quiet_NaN());
+  site.stats().sum("gram").fill_(std::numeric_limits<float>::quiet_NaN());
   const QuantizedSite after = gptq->quantize(site.view(), kScheme);
   EXPECT_TRUE(at::equal(before.weight.q, after.weight.q));
 }

@@ -11,7 +11,7 @@ namespace ptq {
 namespace {
 
 TEST(Rtn, NeedsNoCalibration) {
-  EXPECT_TRUE(quantizers().make("rtn")->request().empty());
+  EXPECT_TRUE(quantizers().make("rtn")->statistics().empty());
 }
 
 TEST(Rtn, EveryCodeIsTheNearest) {

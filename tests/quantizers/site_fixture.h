@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-#include "ptq/calib/statistic.h"
+#include "ptq/calib/collector.h"
 #include "ptq/quantizers/quantizer.h"
 
 namespace ptq {
@@ -17,10 +17,11 @@ class TestSite {
     site_.name = "model.layers.0.mlp.down_proj";
     site_.out_features = weight_.size(0);
     site_.in_features = weight_.size(1);
-    const StatRequest request = quantizer.request();
-    stats_ = SiteStats(request, weight_.size(1));
-    stats_.add(inputs);
-    stats_.finish();
+    const StatisticSet statistics(quantizer.statistics());
+    Collector collector(statistics);
+    collector.add(site_, {inputs, {}});
+    collector.finish();
+    stats_ = collector.stats(site_);
   }
 
   SiteView view(at::ScalarType model_dtype = at::kFloat) const {

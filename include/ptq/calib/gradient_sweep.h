@@ -73,10 +73,9 @@ class GradientSweep {
   };
   std::filesystem::path boundary_file(int64_t block) const;
   std::filesystem::path gradient_file(int64_t block) const;
-  std::unique_ptr<Block> displaced_block(int64_t index) const;
   at::Tensor forward(bool keep_boundaries, const Progress& progress);
   Loss head(const at::Tensor& hidden);
-  void reverse_block(int64_t index, Loss& loss, Collector& collector);
+  void reverse_block(Block& block, int64_t index, Loss& loss, Collector& collector);
   int64_t lowest_gradient() const;
 
   const CausalLM& model_;

@@ -68,24 +68,29 @@ class SiteStats {
   bool has(const std::string& statistic) const { return sums_.count(statistic) > 0; }
   const DataCounts& counts() const& { return counts_; }
 
-  /// For whoever collects or reads a store.
+  /// Every statistic's sums, by its name.
+  const std::map<std::string, std::shared_ptr<Sums>>& all() const& { return sums_; }
+
+  /// For whoever collects or reads a store; ends the sharing of what was derived.
   void set(const std::string& statistic, std::shared_ptr<Sums> sums);
   void set_counts(const DataCounts& counts) { counts_ = counts; }
 
   /// What a plug-in derives from these statistics for every site that shares them, such as a
   /// factorization: the result of `make()`, made by the first call with this `key` and kept as long
-  /// as the statistics.  Not thread-safe.
+  /// as the statistics or a copy of them.  Not thread-safe.
   template <class T, class Make>
   const T& derived(const std::string& key, Make&& make) const {
-    std::shared_ptr<void>& kept = derived_[{typeid(T), key}];
+    std::shared_ptr<void>& kept = (*derived_)[{typeid(T), key}];
     if (!kept) kept = std::make_shared<T>(std::forward<Make>(make)());
     return *static_cast<const T*>(kept.get());
   }
 
  private:
+  using Derived = std::map<std::pair<std::type_index, std::string>, std::shared_ptr<void>>;
+
   std::map<std::string, std::shared_ptr<Sums>> sums_;
   DataCounts counts_;
-  mutable std::map<std::pair<std::type_index, std::string>, std::shared_ptr<void>> derived_;
+  std::shared_ptr<Derived> derived_ = std::make_shared<Derived>();
 };
 
 /// What a plug-in sees of one site.

@@ -4,14 +4,19 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "ptq/calib/statistic.h"
+#include "ptq/calib/collector.h"
 #include "ptq/model/causal_lm.h"
 
 namespace ptq {
 
-/// Loads, visits and frees every block in order.  The only loop over blocks from first to last.
-void forward_sweep(const CausalLM& model,
-                   const std::function<void(Block& block, int64_t index)>& visit);
+using BlockVisitor = std::function<void(Block& block, int64_t index)>;
+
+/// Loads, visits and frees every block from `first` on in order.  The only loop over blocks from
+/// first to last.
+void forward_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t first = 0);
+
+/// The same from block `count` − 1 down to the first.  The only loop over blocks from last to first.
+void reverse_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t count);
 
 /// How a sweep walks over the calibration sequences.
 struct SweepSettings {
@@ -37,8 +42,9 @@ class StageRunner {
   /// the last stage advanced.
   StageRunner(const Block& block, at::Tensor& states, const SweepSettings& settings);
 
-  /// Feeds the input of the next stage to `stats`, all sequences, and finishes them.
-  void collect(SiteStats& stats);
+  /// What `statistics` say of the next stage's input over all sequences; throws std::logic_error if
+  /// one of them needs gradients.
+  SiteStats collect(const StatisticSet& statistics);
 
   /// Moves all sequences through the next stage with the weights its linears have now.
   void advance();

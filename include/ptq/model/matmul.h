@@ -29,4 +29,11 @@ enum class Part {
 void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& weights,
                             Part part, const at::Tensor& sum);
 
+/// sum += (AᵀB)², element by element, without that product in memory: `a` [tokens, m], `b`
+/// [tokens, n], `sum` [m, n].
+void add_squared_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum);
+
+/// As above with the column sums of (AᵀB)² only: `sum` float64 [n].
+void add_squared_product_columns(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum);
+
 }  // namespace ptq

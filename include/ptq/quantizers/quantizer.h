@@ -25,8 +25,8 @@ class Quantizer {
  public:
   virtual ~Quantizer() = default;
 
-  /// The statistics `quantize` reads; empty: no calibration data is needed.
-  virtual StatRequest request() const { return {}; }
+  /// The statistics `quantize` reads, by name; none: no calibration data is needed.
+  virtual std::vector<std::string> statistics() const { return {}; }
 
   /// A warning when `tokens` calibration tokens are too few for an input of `in_features` (rank),
   /// or nothing.

@@ -1,0 +1,14 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+
+#include "ptq/io/checkpoint.h"
+
+namespace ptq::detail {
+
+/// What a store of statistics belongs to: the digests of the model's and the tokenizer's files, by
+/// topic and file name.  `poll` is called while they are read and may throw to stop.
+Json input_identity(const Checkpoint& checkpoint, const std::filesystem::path& model,
+                    const std::function<void()>& poll);
+
+}  // namespace ptq::detail

@@ -1,0 +1,27 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "batch.h"
+
+namespace {
+
+TEST(MeanSquare, IsTheDiagonalOfGram) {
+  at::manual_seed(1);
+  const at::Tensor x = ptq::test::random_batch(3, 37, 1, 300).x;
+  const at::Tensor sum = ptq::test::collected("mean-square", {{x, {}}}).sum("mean-square");
+  const at::Tensor exact = ptq::test::rows64(x).square().sum(0);
+  EXPECT_TRUE(ptq::test::within(sum, exact, exact, 10));
+  const at::Tensor gram = ptq::test::collected("gram", {{x, {}}}).sum("gram");
+  EXPECT_TRUE(ptq::test::within(gram.diagonal(), sum, exact, 10 + 3 * 37 + 1));
+}
+
+TEST(MeanSquare, StaysExactOverManyTokens) {
+  // Where one float32 sum would stand still: 2^24 + 1 is 2^24.
+  const at::Tensor x = at::full({1, 1024, 3}, 4096.0F);
+  std::vector<ptq::SiteBatch> batches(64, {x, {}});
+  batches.push_back({at::ones({1, 1, 3}), {}});
+  const at::Tensor sum = ptq::test::collected("mean-square", batches).sum("mean-square");
+  EXPECT_EQ(sum[0].item<double>(), 64.0 * 1024 * 4096 * 4096 + 1);
+}
+
+}  // namespace
