@@ -15,7 +15,7 @@ namespace ptq {
 struct ValidationRequest {
   /// Text the calibration has not seen: `files` holds it, `samples` and `seqlen` its windows.
   CalibrationRequest heldout;
-  std::vector<QuantScheme> schemes = {QuantScheme{4, 64, true}};
+  std::vector<QuantScheme> schemes;    ///< all of one group size
   std::vector<double> scales = {1.0};  ///< κ of the perturbations κ·Δ, Δ the rounding error
   std::vector<std::string> units;      ///< of "channel", "group", "linear", "block"
   int64_t sample = 64;                 ///< channels, and groups, measured a linear
