@@ -17,11 +17,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using Gradients = torch::autograd::variable_list;
 
+/// A tensor that may be undefined, which autograd does not take as an input.
+struct Constant {
+  at::Tensor tensor;
+};
+
 struct AffineFunction : Function<AffineFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+                            const Constant& bias) {
     context->save_for_backward({weight});
-    return affine(x, weight, bias);
+    return affine(x, weight, bias.tensor);
   }
   static Gradients backward(AutogradContext* context, const Gradients& gradients) {
     const at::Tensor weight = context->get_saved_variables()[0];
@@ -110,7 +115,7 @@ bool kernels_can_record(std::initializer_list<at::Tensor> inputs,
 }
 
 at::Tensor recorded_affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return AffineFunction::apply(x, weight, bias);
+  return AffineFunction::apply(x, weight, Constant{bias});
 }
 
 at::Tensor recorded_rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {

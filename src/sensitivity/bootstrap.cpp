@@ -40,6 +40,7 @@ std::vector<Indices> members_of(const std::vector<int64_t>& groups, size_t pairs
   for (size_t i = 0; i < pairs; ++i)
     members[groups[i]].push_back(i);
   std::vector<Indices> result;
+  result.reserve(members.size());
   for (auto& entry : members)
     result.push_back(std::move(entry.second));
   return result;
@@ -111,6 +112,7 @@ AgreementInterval bootstrap_agreement_within(const Values& predicted, const Valu
   estimator::SeededBits bits("bootstrap", bootstrap.seed);
   return interval_of(bootstrap, [&] {
     std::vector<Indices> resample;
+    resample.reserve(members.size());
     for (const Indices& group : members)
       resample.push_back(drawn_from(group, bits));
     return mean_over(predicted, measured, resample);

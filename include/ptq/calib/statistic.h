@@ -65,6 +65,7 @@ class SiteStats {
 
   /// The sum `name` of `statistic`; throws std::logic_error if it was not collected.
   const at::Tensor& sum(const std::string& statistic, const std::string& name = "sum") const&;
+  /// True if `statistic` was collected.
   bool has(const std::string& statistic) const { return sums_.count(statistic) > 0; }
   const DataCounts& counts() const& { return counts_; }
 
@@ -73,6 +74,7 @@ class SiteStats {
 
   /// For whoever collects or reads a store; ends the sharing of what was derived.
   void set(const std::string& statistic, std::shared_ptr<Sums> sums);
+  /// The same for how much data the sums are over.
   void set_counts(const DataCounts& counts) { counts_ = counts; }
 
   /// What a plug-in derives from these statistics for every site that shares them, such as a

@@ -71,6 +71,7 @@ class StatsStore {
   /// tensors are read-only views of the file; those of one block are kept until another is asked
   /// for.  Throws FormatError naming file and tensor if one is missing, misshapen or not finite.
   SiteStats site_stats(const LinearSite& site, const std::vector<std::string>& names);
+  /// The same with everything that the store has.
   SiteStats site_stats(const LinearSite& site);
 
  private:
