@@ -71,17 +71,22 @@ std::vector<int64_t> stratified_sample(const std::vector<double>& predictor, int
     return predictor[static_cast<size_t>(a)] > predictor[static_cast<size_t>(b)];
   });
   const int64_t top = std::min(count, (all + 99) / 100), rest = all - top;
-  std::vector<int64_t> chosen(ranked.begin(), ranked.begin() + top);
+  std::vector<int64_t> chosen(ranked.begin(), ranked.begin() + top), others;
   std::mt19937_64 random = random_for(name, seed);
   for (int64_t tenth = 0; tenth < 10; ++tenth) {
     std::vector<int64_t> stratum(ranked.begin() + top + rest * tenth / 10,
                                  ranked.begin() + top + rest * (tenth + 1) / 10);
     const int64_t wanted = (count - top) * (tenth + 1) / 10 - (count - top) * tenth / 10;
-    const size_t drawn = std::min(stratum.size(), static_cast<size_t>(wanted));
-    draw_to_front(stratum, drawn, random);
-    chosen.insert(chosen.end(), stratum.begin(),
-                  stratum.begin() + static_cast<std::ptrdiff_t>(drawn));
+    const auto drawn =
+        std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(stratum.size()), wanted);
+    draw_to_front(stratum, static_cast<size_t>(drawn), random);
+    chosen.insert(chosen.end(), stratum.begin(), stratum.begin() + drawn);
+    others.insert(others.end(), stratum.begin() + drawn, stratum.end());
   }
+  // Where tenths are shorter than what is wanted of them, others make up for it.
+  const int64_t missing = count - static_cast<int64_t>(chosen.size());
+  draw_to_front(others, static_cast<size_t>(missing), random);
+  chosen.insert(chosen.end(), others.begin(), others.begin() + missing);
   std::sort(chosen.begin(), chosen.end());
   return chosen;
 }

@@ -57,6 +57,15 @@ TEST(StratifiedSample, HoldsTheTopPercentAndAsManyOfEveryTenth) {
     EXPECT_EQ(count, 4);
 }
 
+TEST(StratifiedSample, IsWholeWhereTenthsAreShorterThanTheirShare) {
+  for (size_t all = 1; all < 30; ++all)
+    for (int64_t count = 1; count <= static_cast<int64_t>(all); ++count) {
+      const std::vector<int64_t> chosen = stratified_sample(counted(all), count, "a", 1);
+      EXPECT_EQ(chosen.size(), static_cast<size_t>(count));
+      EXPECT_EQ(std::set<int64_t>(chosen.begin(), chosen.end()).size(), chosen.size());
+    }
+}
+
 TEST(StratifiedSample, DependsOnSeedAndNameAndTakesAllOfFew) {
   const std::vector<double> values = counted(300);
   EXPECT_EQ(stratified_sample(values, 20, "a", 1), stratified_sample(values, 20, "a", 1));
