@@ -17,6 +17,7 @@
 #include "posix.h"
 #include "ptq/io/json.h"
 #include "ptq/io/safetensors.h"
+#include "safetensors_write.h"
 
 namespace ptq {
 namespace fs = std::filesystem;
@@ -142,8 +143,9 @@ bool CheckpointWriter::has_shard(int index) const {
   }
 }
 
-void CheckpointWriter::add_shard(int index, const std::map<std::string, at::Tensor>& tensors) {
-  write_safetensors(shard_path(index), tensors, {{"format", "pt"}});
+void CheckpointWriter::add_shard(int index, const std::map<std::string, at::Tensor>& tensors,
+                                 const TensorWritten& written) {
+  write_safetensors(shard_path(index), tensors, {{"format", "pt"}}, written);
 }
 
 Json CheckpointWriter::index_of_shards() const {
@@ -205,8 +207,11 @@ int64_t recoverable_bytes(const CheckpointWriterOptions& options) {
   };
   int64_t bytes = 0;
   if (!options.resume) {
-    for (const auto& entry : fs::directory_iterator(partial, error))
-      bytes += size_of(entry.path());
+    // Not by range-for, which throws when reading the directory fails on the way.
+    std::error_code listing;
+    for (fs::directory_iterator entry(partial, listing), end; !listing && entry != end;
+         entry.increment(listing))
+      bytes += size_of(entry->path());
     return bytes;
   }
   int64_t last = 0;

@@ -1,3 +1,5 @@
+#include "safetensors_write.h"
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -51,6 +53,13 @@ std::string header_bytes(const std::vector<const Named*>& order,
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, at::Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata) {
+  write_safetensors(path, tensors, metadata, {});
+}
+
+void write_safetensors(const std::filesystem::path& path,
+                       const std::map<std::string, at::Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata,
+                       const TensorWritten& written) {
   const std::vector<const Named*> order = file_order(tensors);
   const std::string header = header_bytes(order, metadata);
   AtomicFile file(path);
@@ -58,6 +67,7 @@ void write_safetensors(const std::filesystem::path& path,
   for (const Named* named : order) {
     const at::Tensor tensor = named->second.detach().cpu().contiguous();
     if (tensor.nbytes() > 0) file.write(tensor.data_ptr(), tensor.nbytes());
+    if (written) written(named->first);
   }
   file.commit();
 }

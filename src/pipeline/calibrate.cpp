@@ -69,11 +69,12 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
   const detail::CalibrationSession session(job.model, job.data, [&] { listener.poll(); });
   for (const std::string& warning : session.warnings)
     listener.warning(warning);
-  const Json identity = {{"version", version()},
-                         {"cpu", cpu_level_name(cpu_level())},
-                         {"statistics", statistics.options()},
-                         {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
-                         {"inputs", session.whole_identity()}};
+  const Json identity = {
+      {"version", version()},
+      {"cpu", cpu_level_name(cpu_level())},
+      {"statistics", statistics.options()},
+      {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
+      {"inputs", session.whole_identity()}};
   detail::PartialDirectory partial(job.out, identity, job.resume, job.overwrite);
   int64_t needed = statistics.bytes(session.sites);
   if (statistics.needs_gradients())
@@ -82,16 +83,14 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
   listener.note("sums of " + human_bytes(statistics.bytes(session.sites)) + ", at most " +
                 human_bytes(needed) + " of disk while collecting");
   CalibrateReport report;
-  report.mean_nll =
-      detail::collect_statistics(session, statistics, partial.work(), listener);
+  report.mean_nll = detail::collect_statistics(session, statistics, partial.work(), listener);
   report.manifest = StatsStore::open(partial.work()).manifest();
   std::filesystem::remove(partial.work() / "loss.json");
   partial.finish();
   report.warnings = session.warnings;
   report.bytes = bytes_in(job.out);
   report.peak_rss_bytes = peak_rss_bytes();
-  report.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
 

@@ -9,8 +9,11 @@
 namespace ptq {
 
 Json CalibrationData::to_json() const {
-  return {{"samples", request.samples}, {"seqlen", request.seqlen}, {"windows", request.windows},
-          {"seed", request.seed},       {"labels", labels}};
+  return {{"samples", request.samples},
+          {"seqlen", request.seqlen},
+          {"windows", request.windows},
+          {"seed", request.seed},
+          {"labels", labels}};
 }
 
 namespace detail {
@@ -52,8 +55,7 @@ void CalibrationSession::read_windows(const std::filesystem::path& model,
                           std::to_string(windows_total),
                       "use fewer shards");
   const at::Tensor whole = ids.contiguous();
-  data_identity["ids"] =
-      sha256_hex({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
+  data_identity["ids"] = sha256_hex({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
   tokens = whole.narrow(0, windows.first, windows.end - windows.first);
 }
 

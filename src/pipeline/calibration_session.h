@@ -14,13 +14,13 @@ namespace ptq::detail {
 struct CalibrationSession {
   OpenedModel input;
   std::vector<LinearSite> sites;
-  at::Tensor tokens;         ///< int64 [windows, seq] of this shard; undefined without data
-  WindowRange windows;       ///< their place among all
+  at::Tensor tokens;    ///< int64 [windows, seq] of this shard; undefined without data
+  WindowRange windows;  ///< their place among all
   int64_t windows_total = 0;
   LabelSource labels;
-  Json calibration;          ///< CalibrationReport, or null
-  Json identity;             ///< what a store of these statistics belongs to, without the data
-  Json data_identity;        ///< the data's part
+  Json calibration;    ///< CalibrationReport, or null
+  Json identity;       ///< what a store of these statistics belongs to, without the data
+  Json data_identity;  ///< the data's part
   std::vector<std::string> warnings;
 
   /// Opens the model and, if files are named, reads the windows.  `poll` is called while files are

@@ -90,8 +90,7 @@ void add_node(const CalibrationSession& session, int64_t index, const Collector&
               double coefficient, const fs::path& before, const fs::path& directory) {
   std::map<std::string, at::Tensor> tensors;
   std::unique_ptr<SafetensorsFile> earlier;
-  if (!before.empty())
-    earlier = std::make_unique<SafetensorsFile>(stats_block_file(before, index));
+  if (!before.empty()) earlier = std::make_unique<SafetensorsFile>(stats_block_file(before, index));
   for (const LinearSite& site : session.block_sites(index)) {
     const std::string key = site.name + ".pooled-gradient.sum";
     const SiteStats stats = collector.stats(site);

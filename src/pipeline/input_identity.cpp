@@ -9,8 +9,7 @@ Json input_identity(const Checkpoint& checkpoint, const std::filesystem::path& m
   const auto digests = [&](const std::vector<std::filesystem::path>& files) {
     Json found = Json::object();
     for (const std::filesystem::path& file : files)
-      if (std::filesystem::exists(file))
-        found[file.filename().string()] = sha256_file(file, poll);
+      if (std::filesystem::exists(file)) found[file.filename().string()] = sha256_file(file, poll);
     return found;
   };
   std::vector<std::filesystem::path> weights = checkpoint.tensor_files();

@@ -20,7 +20,9 @@ Json QuantizeJob::to_json() const {
           {"seqlen", calibration.seqlen},
           {"windows", calibration.windows},
           {"seed", calibration.seed},
-          // The order of a sum, and with it the last bit of a code, may depend on both.
+          // Our own sums are the same for any number of threads; LibTorch divides a sum over a
+          // whole tensor of more than 32768 elements among them, so that the last digit of a
+          // reported error, and of the mean diagonal of so wide a Gram matrix, depends on it.
           {"threads", threads},
           {"memory_limit_bytes", memory_limit_bytes},
           {"max_fallbacks", max_fallbacks}};

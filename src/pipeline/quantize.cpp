@@ -65,10 +65,35 @@ Json output_config(const Session& session) {
 }
 
 /// Stops the hashing of a run that ends early, before what waits for it is torn down.
-struct StopAtEnd {
-  RunIdentity& identity;
-  ~StopAtEnd() { identity.stop(); }
+class StopAtEnd {
+ public:
+  explicit StopAtEnd(RunIdentity& identity) : identity_(identity) {}
+  ~StopAtEnd() { identity_.stop(); }
+  StopAtEnd(const StopAtEnd&) = delete;
+  StopAtEnd& operator=(const StopAtEnd&) = delete;
+
+ private:
+  RunIdentity& identity_;
 };
+
+/// Takes up the record of an interrupted run as far as its shards are there.
+void resume(Session& session, const CheckpointWriter& writer, RunState& state) {
+  if (!state.resume()) {
+    const int shards = static_cast<int>(session.input.model->config().blocks) + 1;
+    bool any = false;
+    for (int index = 0; index < shards; ++index)
+      any = any || std::filesystem::exists(writer.shard_path(index));
+    if (any)
+      session.listener.note("nothing to go on with: " + writer.partial_directory().string() +
+                            " has shards but no progress.json, as the run ended before its input "
+                            "was hashed; starting with block 0");
+    return;
+  }
+  int64_t whole = 0;
+  while (whole < state.blocks() && writer.has_shard(static_cast<int>(whole)))
+    ++whole;
+  state.keep(whole);
+}
 
 QuantizeReport run(Session& session, CheckpointWriter& writer, const Stopwatch& wall) {
   RunIdentity identity(session);
@@ -76,15 +101,12 @@ QuantizeReport run(Session& session, CheckpointWriter& writer, const Stopwatch& 
   const auto poll = [&session] { session.listener.poll(); };
   if (session.job.resume) {
     wait_for(identity.future(), poll);
-    state.resume();
-    int64_t whole = 0;
-    while (whole < state.blocks() && writer.has_shard(static_cast<int>(whole)))
-      ++whole;
-    state.keep(whole);
+    resume(session, writer, state);
   }
   std::future<void> saved = std::async(std::launch::async, [&state] { state.save(); });
+  // After what waits for the hashing, before the run, whose block in hand may still be recorded.
+  const StopAtEnd stop(identity);
   QuantizeRun quantize(session, writer, state);
-  const StopAtEnd stop{identity};
   quantize.blocks();
   quantize.rest();
   wait_for(saved, poll);

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <optional>
+#include <vector>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include "ptq/io/memory.h"
 #include "ptq/io/sha256.h"
@@ -48,8 +52,11 @@ void QuantizeRun::blocks() {
   // activations.  Without, writing a block takes as long as quantizing it: a processor is left to
   // the worker.
   const bool calibrated = session_.calibrated();
-  const ThreadCount threads(std::max(1, session_.job.threads - (calibrated ? 0 : 1)));
-  if (!calibrated) start_rest();
+  std::optional<ThreadCount> threads;
+  if (!calibrated) {
+    threads.emplace(std::max(1, at::get_num_threads() - 1));
+    start_rest();
+  }
   // Read once: from the first store on, the writing thread adds to the state.
   const int64_t kept = state_.blocks();
   const CausalLM& model = *session_.input.model;
@@ -146,14 +153,19 @@ void QuantizeRun::store(BlockResult result, int64_t index) {
 
 void QuantizeRun::start_rest() {
   rest_ = std::async(std::launch::async, [this] {
+    const ThreadCount one(1);
+    const auto stop_if_asked = [this] {
+      if (stopped_) throw InterruptedError("interrupted");
+    };
     const auto index = static_cast<int>(session_.input.model->config().blocks);
     std::map<std::string, at::Tensor> tensors;
     for (const std::string& name : session_.tensors_outside_blocks())
       tensors.emplace(name, session_.input.checkpoint->tensor(name));
-    writer_.add_shard(index, tensors);
-    for (const auto& entry : tensors)
-      session_.input.checkpoint->release(entry.first);
-    return sha256_file(writer_.shard_path(index));
+    writer_.add_shard(index, tensors, [&](const std::string& name) {
+      session_.input.checkpoint->release(name);
+      stop_if_asked();
+    });
+    return sha256_file(writer_.shard_path(index), stop_if_asked);
   });
 }
 

@@ -1,6 +1,9 @@
 #pragma once
+#include <atomic>
+#include <future>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "ptq/io/checkpoint_writer.h"
 #include "run_state.h"
@@ -17,6 +20,10 @@ class QuantizeRun {
         writer_(writer),
         state_(state),
         worker_([&session] { session.listener.poll(); }) {}
+  /// Ends early what is still written of the rest.
+  ~QuantizeRun() { stopped_ = true; }
+  QuantizeRun(const QuantizeRun&) = delete;
+  QuantizeRun& operator=(const QuantizeRun&) = delete;
 
   void blocks();
   void rest();
@@ -26,7 +33,6 @@ class QuantizeRun {
 
  private:
   void resume_block(Block& block, int64_t index);
-  void advance(Block& block);
   void store(BlockResult result, int64_t index);
   void start_rest();
   void check_fallbacks() const;
@@ -39,6 +45,7 @@ class QuantizeRun {
   int resumed_ = 0;
   double write_seconds_ = 0, verify_seconds_ = 0;
   std::map<std::string, std::string> shard_hashes_;
+  std::atomic<bool> stopped_{false};
   std::future<std::string> rest_;  // the hash of the shard of the rest
   Worker worker_;  // writes a shard while the next block is worked on; last: it uses all above
 };

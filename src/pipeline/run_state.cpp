@@ -10,15 +10,14 @@ namespace ptq::detail {
 RunState::RunState(std::filesystem::path partial_directory, std::shared_future<Json> identity)
     : file_(std::move(partial_directory) / "progress.json"), identity_(std::move(identity)) {}
 
-void RunState::resume() {
-  if (!std::filesystem::exists(file_)) return;
+bool RunState::resume() {
+  if (!std::filesystem::exists(file_)) return false;
   const Json state = read_json_file(file_);
   if (!state.is_object() || !state.contains("identity") || !state.contains("blocks") ||
       !state.at("blocks").is_array())
     throw FormatError(file_.string() + " is not the progress of a run",
                       "--overwrite without --resume starts afresh");
-  const std::vector<std::string> changed =
-      differences(identity_.get(), state.at("identity"));
+  const std::vector<std::string> changed = differences(identity_.get(), state.at("identity"));
   if (!changed.empty()) {
     std::string list;
     for (const std::string& one : changed)
@@ -33,6 +32,7 @@ void RunState::resume() {
       reports.push_back(SiteReport::from_json(site));
     blocks_.push_back(std::move(reports));
   }
+  return true;
 }
 
 void RunState::keep(int64_t count) {

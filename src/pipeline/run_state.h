@@ -17,9 +17,9 @@ class RunState {
   /// `identity`: everything that decides the output's bytes (RunIdentity).
   RunState(std::filesystem::path partial_directory, std::shared_future<Json> identity);
 
-  /// Reads progress.json if there is one, waiting for the identity.  Throws ConfigError naming what
-  /// changed if it is of another run, and the identity's own error.
-  void resume();
+  /// Reads progress.json if there is one, waiting for the identity; false if there is none.  Throws
+  /// ConfigError naming what changed if it is of another run, and the identity's own error.
+  bool resume();
   /// Forgets all but the first `count` blocks: those after it lost their shard.
   void keep(int64_t count);
   int64_t blocks() const { return static_cast<int64_t>(blocks_.size()); }
@@ -38,7 +38,9 @@ class RunState {
 
   std::filesystem::path file_;
   std::shared_future<Json> identity_;
-  std::mutex mutex_;  // of what follows and of the file
+  // Of what follows and of the file while `record` and `save` run.  All else reads and changes
+  // blocks_ without it: before the first record, or of blocks that were there by then.
+  std::mutex mutex_;
   std::vector<std::vector<SiteReport>> blocks_;
 };
 

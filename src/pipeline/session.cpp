@@ -153,6 +153,14 @@ void Session::estimate() {
   // The block in float32 and once more as stored pages and codes; a stage's statistics with
   // what the quantizer makes of them.
   int64_t fixed = kBaseBytes + 2 * largest_block;
+  // Outside the blocks one tensor at a time is in memory: beside the blocks without calibration
+  // data, after them with it.
+  int64_t outside = 0;
+  for (const std::string& name : tensors_outside_blocks()) {
+    const TensorEntry& entry = input.checkpoint->entry(name);
+    outside = std::max(outside, static_cast<int64_t>(entry.end - entry.begin));
+  }
+  if (!calibrated()) fixed += outside;
   int64_t kept = 0;
   if (calibrated()) {
     const int64_t count = tokens.numel();
@@ -161,7 +169,7 @@ void Session::estimate() {
     sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
     replays = kept > sweep.activation_bytes;
   }
-  memory_bytes = fixed + (replays ? 0 : kept);
+  memory_bytes = std::max(fixed + (replays ? 0 : kept), kBaseBytes + outside);
   if (memory_bytes > limit)
     throw ResourceError(
         "the run needs about " + human_bytes(memory_bytes) + ", the limit is " + human_bytes(limit),

@@ -238,6 +238,24 @@ TEST(CheckpointWriter, TwoRunsDoNotWriteTheSameOutput) {
               HasSubstr("another run"));
 }
 
+TEST(CheckpointWriter, TellsEachTensorThatIsWrittenAndStopsWhenTold) {
+  const Scratch scratch;
+  CheckpointWriter writer(to(scratch / "out"));
+  const std::map<std::string, at::Tensor> tensors = {{"a", at::ones({2})}, {"b", at::ones({3})}};
+  std::vector<std::string> names;
+  EXPECT_THROW(writer.add_shard(0, tensors,
+                                [&](const std::string& name) {
+                                  names.push_back(name);
+                                  throw InterruptedError("interrupted");
+                                }),
+               InterruptedError);
+  EXPECT_THAT(names, ElementsAre("a"));
+  EXPECT_TRUE(std::filesystem::is_empty(writer.partial_directory()));
+  writer.add_shard(0, tensors, [&](const std::string& name) { names.push_back(name); });
+  EXPECT_THAT(names, ElementsAre("a", "a", "b"));
+  EXPECT_TRUE(writer.has_shard(0));
+}
+
 TEST(CheckpointWriter, DiscardLeavesNothing) {
   const Scratch scratch;
   CheckpointWriter writer(to(scratch / "out"));

@@ -1,6 +1,7 @@
 #include "../../src/pipeline/run_state.h"
 
 #include <filesystem>
+#include <future>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -75,6 +76,21 @@ TEST(RunState, WritesWhatItRecordedAsSoonAsTheIdentityIsKnown) {
   RunState later(directory, identity);
   later.resume();
   EXPECT_EQ(later.blocks(), 2);
+}
+
+TEST(RunState, AnInterruptionBeforeTheIdentityIsKnownLeavesNothingToGoOnWith) {
+  const auto directory = fresh_directory("interrupted");
+  std::promise<ptq::Json> promise;
+  RunState state(directory, promise.get_future().share());
+  state.record(0, {site("a")});
+  std::future<void> saved = std::async(std::launch::async, [&] { state.save(); });
+  promise.set_exception(std::make_exception_ptr(ptq::InterruptedError("interrupted")));
+  EXPECT_THROW(saved.get(), ptq::InterruptedError);
+  RunState later(directory, known({{"version", 1}}));
+  EXPECT_FALSE(later.resume());
+  EXPECT_EQ(later.blocks(), 0);
+  later.save();
+  EXPECT_TRUE(RunState(directory, known({{"version", 1}})).resume());
 }
 
 TEST(RunState, ThrowsWhatTheIdentityThrew) {

@@ -1,6 +1,8 @@
 #include "../../src/pipeline/worker.h"
 
 #include <atomic>
+#include <string>
+#include <thread>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

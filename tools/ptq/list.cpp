@@ -25,8 +25,9 @@ void list_kind(const Registry<Plugin>& registry, Json& json, std::string& text) 
 }  // namespace
 
 void add_list(CLI::App& app, CommonArgs& common) {
-  CLI::App* command =
-      app.add_subcommand("list", "List methods, formats, statistics, estimators and model families with their options");
+  CLI::App* command = app.add_subcommand(
+      "list",
+      "List methods, formats, statistics, estimators and model families with their options");
   add_common(*command, common);
   command->callback([&common] {
     apply_common(common);

@@ -15,7 +15,8 @@ using BlockVisitor = std::function<void(Block& block, int64_t index)>;
 /// first to last.
 void forward_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t first = 0);
 
-/// The same from block `count` − 1 down to the first.  The only loop over blocks from last to first.
+/// The same from block `count` − 1 down to the first.  The only loop over blocks from last to
+/// first.
 void reverse_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t count);
 
 /// How a sweep walks over the calibration sequences.

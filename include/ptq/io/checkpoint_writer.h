@@ -15,6 +15,9 @@
 
 namespace ptq {
 
+/// Called with a tensor's name when its bytes are written.
+using TensorWritten = std::function<void(const std::string&)>;
+
 /// Where a CheckpointWriter writes and what it may replace.
 struct CheckpointWriterOptions {
   std::filesystem::path directory;  ///< the output, absent until `finish`
@@ -45,7 +48,10 @@ class CheckpointWriter {
   bool has_shard(int index) const;
   /// Writes shard `index`; on return it survives a crash.  Throws ResourceError when the disk is
   /// full, std::logic_error for an index out of range.
-  void add_shard(int index, const std::map<std::string, at::Tensor>& tensors);
+  /// `written`, if given, may release the tensor's memory, and may throw to stop: nothing of the
+  /// shard remains then.
+  void add_shard(int index, const std::map<std::string, at::Tensor>& tensors,
+                 const TensorWritten& written = {});
 
   /// Copies the side files, writes the index and config.json, and renames the directory to its
   /// final name, replacing an existing output if that was allowed.  Throws std::logic_error if a

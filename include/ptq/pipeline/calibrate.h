@@ -12,8 +12,8 @@ namespace ptq {
 /// What data a run over calibration windows reads, and what it holds the loss against.
 struct CalibrationData {
   CalibrationRequest request;
-  std::string labels = "data";        ///< "data", or "sampled" from the model's own distribution
-  int64_t shard = 1, shard_count = 1; ///< the shard-th of shard_count parts of the windows
+  std::string labels = "data";         ///< "data", or "sampled" from the model's own distribution
+  int64_t shard = 1, shard_count = 1;  ///< the shard-th of shard_count parts of the windows
   /// The settings that decide the sums, without the shard.
   Json to_json() const;
 };

@@ -21,6 +21,8 @@ struct QuantizeJob {
   int max_fallbacks = 0;            ///< more end the run with NumericalError
   bool verify = true;               ///< read every quantized tensor back and compare
   bool resume = false, overwrite = false;
+  /// What at::set_num_threads was given, for the manifest and the comparison on --resume.  The run
+  /// works on at::get_num_threads() processors whatever stands here.
   int threads = 1;
   std::string command;  ///< as typed, for the manifest
 
