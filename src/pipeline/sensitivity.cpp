@@ -14,6 +14,7 @@
 #include "ptq/io/file.h"
 #include "ptq/io/memory.h"
 #include "score_files.h"
+#include "validation.h"
 
 namespace ptq {
 namespace {
@@ -68,6 +69,12 @@ class SensitivityRun {
     for (const EstimatorSet::Entry& entry : set_.entries)
       report_.estimators.push_back(
           {entry.label, entry.name, entry.estimator->unit(), entry.options, 0, {}, {}});
+    if (job.validation.wanted()) {
+      validation_.emplace(job_.validation, set_, job.data.request.files, job.model,
+                          session_.input.model->config());
+      for (const std::string& warning : validation_->warnings())
+        listener.warning(warning);
+    }
   }
 
   SensitivityReport run() {
@@ -89,6 +96,8 @@ class SensitivityRun {
     if (job_.stats.empty()) collect(partial.work(), sources);
     report_.collect_seconds = seconds_since(start);
     score(sources);
+    if (validation_)
+      report_.validation = validation_->run(*session_.input.model, partial.work(), listener_);
     std::vector<std::string> labels;
     for (const EstimatorSet::Entry& entry : set_.entries)
       labels.push_back(entry.label);
@@ -116,7 +125,8 @@ class SensitivityRun {
             {"estimators", names},
             {"statistics", detail::statistic_options(job_.plugin_options, set_.statistics)},
             {"stats", job_.stats.string()},
-            {"inputs", session_.whole_identity()}};
+            {"inputs", session_.whole_identity()},
+            {"validation", validation_ ? validation_->identity() : Json()}};
   }
 
   void check_data() const {
@@ -176,6 +186,7 @@ class SensitivityRun {
     const SiteStats stats = sources.site_stats(linear.site(), set_);
     const SiteView view{linear.site(), linear.weight(), stats, at::kFloat};
     detail::LinearScores scores{linear.site().name, {}};
+    std::vector<at::Tensor> in_order;
     for (size_t i = 0; i < set_.entries.size(); ++i) {
       const EstimatorSet::Entry& entry = set_.entries[i];
       const Clock::time_point start = Clock::now();
@@ -189,7 +200,9 @@ class SensitivityRun {
           {view.site.name, values.size(0), summarize_scores(values), highest(values, job_.top)});
       report_.estimators[i].seconds += seconds_since(start);
       scores.by_label[entry.label] = values;
+      in_order.push_back(values);
     }
+    if (validation_) validation_->observe(view, in_order);
     scores_.push_back(std::move(scores));
   }
 
@@ -197,6 +210,7 @@ class SensitivityRun {
   ProgressListener& listener_;
   EstimatorSet set_;
   CalibrationSession session_;
+  std::optional<detail::Validation> validation_;
   SensitivityReport report_;
   std::vector<detail::LinearScores> scores_;
   std::map<std::string, at::Tensor> weights_;

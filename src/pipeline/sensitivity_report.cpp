@@ -86,6 +86,7 @@ std::string SensitivityReport::text() const {
     }
     text << "\n";
   }
+  if (validation) text << validation->text() << "\n";
   text << "collected in " << human_seconds(collect_seconds) << ", all in " << human_seconds(seconds)
        << ", peak memory " << human_bytes(peak_rss_bytes) << "\n";
   return text.str();

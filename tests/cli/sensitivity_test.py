@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """`ptq calibrate`, `ptq stats merge` and `ptq sensitivity` as a user meets them."""
+import collections
+import csv
 import json
 import math
 import os
@@ -8,7 +10,7 @@ import signal
 import subprocess
 import unittest
 
-from support import CALIBRATION, MODEL, PTQ, ROOT, CliTestCase, file_hashes, load_json, poison_safetensors, read_safetensors
+from support import CALIBRATION, HELDOUT, MODEL, PTQ, ROOT, CliTestCase, file_hashes, load_json, poison_safetensors, read_safetensors
 
 DATA = ["--calibration", CALIBRATION, "--samples", "6", "--seqlen", "48", "--threads", "2"]
 SHARED = os.path.join(ROOT, "../shared/data/models/TinyStories-656K")
@@ -169,6 +171,82 @@ class Sensitivity(CliTestCase):
         poison_safetensors(weights, name, 0x7FC0)  # a bfloat16 NaN
         self.fail_with(5, ["model.layers.1.mlp.down_proj", "block 1", "window 0"], "sensitivity", broken, "--estimator",
                        "covariance", *DATA, "--out", self.path("out"))
+
+
+class Validation(CliTestCase):
+    COMMAND = ["sensitivity", MODEL, "--estimator", "gradient-weighted,covariance,signed=pqi,random", "--set", "signed.nodes=2",
+               "--set", "signed.score=signed", *DATA, "--validate", "--heldout", HELDOUT, "--validate-windows", "3",
+               "--validate-seqlen", "48", "--validate-sample", "4", "--validate-subsets", "1"]
+
+    def test_every_unit_is_measured_and_compared(self):
+        out = self.path("out")
+        result = self.succeed(*self.COMMAND, "--validate-scale", "1,0.5", "--out", out)
+        for text in ("Spearman", "gradient-weighted", "random subsets of linears", "KL of rounding alone"):
+            self.assertIn(text, result.stdout)
+        self.assertEqual(sorted(os.listdir(out)), ["scores.csv", "scores.safetensors", "summary.json", "validation.csv",
+                                                   "validation.json"])
+        with open(os.path.join(out, "validation.csv"), encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        kinds = collections.Counter(row["kind"] for row in rows)
+        # 4 blocks of 7 linears, each at two scales; 6 of the linears are 128 wide, two groups of 64, and one 384, six.
+        self.assertEqual(kinds, {"channel": 2 * 28 * 4, "group": 2 * 4 * (6 * 2 + 4), "linear": 2 * 28, "block": 2 * 4})
+        report = load_json(os.path.join(out, "validation.json"))
+        self.assertEqual(report["targets"], 3 * 47)
+        self.assertEqual(report["perturbations"], len(rows) + 4 + len(report["additivity"]))
+        linears = {(row["unit"], row["scale"]): float(row["kl"]) for row in rows if row["kind"] == "linear"}
+        self.assertTrue(all(kl > report["noise_kl"] for kl in linears.values()))
+        for subset in report["additivity"]:
+            single = sum(linears[name, "1"] for name in subset["linears"])
+            self.assertTrue(math.isclose(subset["sum_of_single"]["kl"], single, rel_tol=1e-7))
+        by_unit = {(one["units"], one["scale"]): one for one in report["agreement"]}
+        self.assertEqual(len(by_unit), 8)
+        rows = {(row["estimator"], row["basis"]): row for row in by_unit["channel", 1]["estimators"]}
+        self.assertEqual({row[0] for row in rows if row[1] == "predicted"}, {"gradient-weighted", "signed"})
+        self.assertTrue(rows["covariance", "score"]["ranks_only"])
+        self.assertNotIn("log_slope", rows["covariance", "score"]["pooled"])
+        predicted = rows["gradient-weighted", "predicted"]["pooled"]["spearman"]
+        self.assertGreater(predicted["value"], rows["random", "score"]["pooled"]["spearman"]["high"])
+        # A change half as large has about a quarter of the effect.
+        self.assertTrue(0.8 < by_unit["linear", 0.5]["kl_over_first_scale_5_50_95"][1] < 1.25)
+
+    def test_a_killed_validation_resumes_to_the_same_figures(self):
+        self.succeed(*self.COMMAND, "--out", self.path("whole"))
+        resumed = 0
+        for lines in (50, 80, 110):  # 36 come before the first measurement, 100 after
+            out = self.path(f"killed{lines}")
+            with subprocess.Popen([PTQ, *self.COMMAND, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                for _ in range(lines):
+                    if not process.stderr.readline():
+                        break
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            if not os.path.exists(out):
+                resumed += os.path.exists(os.path.join(out + ".ptq-partial", "validation", "measured.jsonl"))
+                self.succeed(*self.COMMAND, "--out", out, "--resume")
+            self.assertEqual(*(file_hashes(self.path(name))["validation.csv"] for name in ("whole", f"killed{lines}")))
+            reports = [load_json(os.path.join(self.path(name), "validation.json")) for name in ("whole", f"killed{lines}")]
+            for report in reports:
+                report.pop("seconds")
+            self.assertEqual(*reports)
+        self.assertGreater(resumed, 0, "no run was killed while it measured")
+
+    def test_held_out_text_must_be_held_out(self):
+        base = ["sensitivity", MODEL, "--estimator", "random", *DATA, "--out", self.path("out")]
+        self.fail_with(2, ["--heldout"], *base, "--validate")
+        self.fail_with(2, ["--validate"], *base, "--heldout", HELDOUT)
+        same = self.path("copy.txt")
+        shutil.copy(CALIBRATION, same)
+        self.fail_with(2, ["copy.txt", "calibration text"], *base, "--validate", "--heldout", same)
+        self.fail_with(2, ["absent.txt"], *base, "--validate", "--heldout", self.path("absent.txt"))
+        self.fail_with(2, ["--validate-seqlen", "positions"], *base, "--validate", "--heldout", HELDOUT, "--validate-seqlen",
+                       "100000")
+        self.fail_with(2, ["--validate-scale"], *base, "--validate", "--heldout", HELDOUT, "--validate-scale", "0")
+        with open(same, "a", encoding="utf-8") as file:
+            file.write("One more line.\n")
+        result = self.succeed(*base, "--validate", "--heldout", same, "--validate-windows", "2", "--validate-seqlen", "32",
+                              "--validate-units", "block")
+        self.assertIn("% of the held-out text is in", result.stderr)
 
 
 @unittest.skipUnless(os.path.exists(SHARED), "shared data are absent")

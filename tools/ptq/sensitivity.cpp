@@ -5,6 +5,7 @@
 #include "command.h"
 #include "data_options.h"
 #include "progress.h"
+#include "validate_options.h"
 
 namespace ptq::cli {
 namespace {
@@ -13,6 +14,7 @@ struct SensitivityArgs {
   SensitivityJob job;
   DataArgs data;
   SweepArgs sweep;
+  ValidateArgs validation;
   std::string model, out, stats, tokens, per = "channel";
   std::vector<std::string> settings;
 };
@@ -27,11 +29,13 @@ void run_sensitivity(SensitivityArgs& args, CommonArgs& common) {
   if (!args.tokens.empty()) args.data.files.push_back(args.tokens);
   job.data = args.sweep.parsed(args.data);
   job.per_weight = args.per == "weight";
+  job.validation = args.validation.parsed(job.data.request.seed);
   job.plugin_options = parse_settings(args.settings);
   job.command = common.command_line;
   ConsoleProgress progress;
   const SensitivityReport report = score_sensitivity(job, progress);
   Json json = report.to_json();
+  if (report.validation) json["validation"] = report.validation->to_json();
   json["output"] = args.out;
   print(common.json ? json.dump(2) + "\n" : report.text() + "written to " + args.out + "\n");
 }
@@ -56,6 +60,7 @@ void declare(CLI::App& command, SensitivityArgs& args) {
                   "Rows of token ids (.json) in place of text; --seqlen cuts them")
       ->type_name("FILE");
   args.sweep.declare(command, /*shards=*/false);
+  args.validation.declare(command);
   command.add_option("--per", args.per, "Scores by channel, or by weight too where there are any")
       ->check(CLI::IsMember({"channel", "weight"}))
       ->type_name("WHICH")

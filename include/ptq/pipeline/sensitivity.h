@@ -1,11 +1,13 @@
 #pragma once
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ptq/pipeline/calibrate.h"
+#include "ptq/pipeline/validate.h"
 #include "ptq/sensitivity/summary.h"
 
 namespace ptq {
@@ -20,7 +22,8 @@ struct SensitivityJob {
   CalibrationData data;
   Json plugin_options = Json::object();  ///< by estimator's label or statistic
   bool per_weight = false;               ///< [out, in] scores too, where an estimator has them
-  int64_t top = 0;  ///< channels to name in the report, the highest of every linear
+  int64_t top = 0;               ///< channels to name in the report, the highest of every linear
+  ValidationRequest validation;  ///< whether and how to measure what the estimators say
   bool resume = false, overwrite = false;
   std::string command;  ///< as typed, for the summary
 };
@@ -49,6 +52,7 @@ struct SensitivityReport {
   double collect_seconds = 0, seconds = 0;
   int64_t stats_bytes = 0, peak_rss_bytes = 0;
   std::vector<std::string> warnings;
+  std::optional<ValidationReport> validation;
 
   Json to_json() const;
   /// Linears ranked by each estimator's sum.
