@@ -37,7 +37,7 @@ libsentencepiece-dev   tokenizer.model
 libssl-dev             SHA-256 of the manifest"
 readonly DISTRIBUTION_TORCH="\
 libtorch-dev           LibTorch: tensors and their kernels
-libopenblas0-openmp    matrix products on LibTorch's own threads; the pthread variant's spin against them"
+libopenblas0-openmp    LAPACK and BLAS of rare paths on LibTorch's own threads"
 readonly WHEEL="\
 python3-venv           LibTorch, or cmake, as Python wheels in .venv/
 ca-certificates        pip's connections"

@@ -21,6 +21,11 @@ struct HeadRows {
   HeadRows from(int64_t row) const { return {data + row * stride, stride}; }
 };
 
+/// A query head and the gradients of what it gives and takes, from their first rows on.
+struct QueryHead {
+  HeadRows q, dout, dq;
+};
+
 int64_t whole_panels(int64_t columns) {
   const int64_t panel = kernels::table().panel;
   return (columns + panel - 1) / panel * panel;
@@ -57,9 +62,10 @@ class HeadGradient {
   }
 
   /// One query head's tile of `rows` queries from position `first` on: sets its dQ, adds to dK and
-  /// dV.  All views begin at their tensors' first row.
-  void tile(int64_t first, int64_t rows, const HeadRows& q, const HeadRows& dout,
-            const HeadRows& dq, const HeadRows& dk, const HeadRows& dv) {
+  /// dV.
+  void tile(int64_t first, int64_t rows, const QueryHead& head, const HeadRows& dk,
+            const HeadRows& dv) {
+    const auto& [q, dout, dq] = head;
     const int64_t panel = kernels::table().panel;
     const int64_t begin =
         shape_.window > 0 ? std::max<int64_t>(0, first - shape_.window + 1) / panel * panel : 0;
@@ -167,9 +173,10 @@ AttentionGradient attention_gradient(const at::Tensor& q, const at::Tensor& k, c
     for (int64_t member = 0; member < group; ++member) {
       const int64_t query_head = kv_head * group + member;
       for (int64_t first = 0; first < seq; first += kTileRows)
-        head.tile(first, std::min(kTileRows, seq - first), rows_of(q, query_head),
-                  rows_of(dout, query_head), rows_of(result.q, query_head),
-                  rows_of(result.k, kv_head), rows_of(result.v, kv_head));
+        head.tile(
+            first, std::min(kTileRows, seq - first),
+            {rows_of(q, query_head), rows_of(dout, query_head), rows_of(result.q, query_head)},
+            rows_of(result.k, kv_head), rows_of(result.v, kv_head));
     }
   });
   return result;

@@ -1,6 +1,7 @@
 #include "ptq/model/matmul.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include <ATen/ATen.h>
 
@@ -77,9 +78,22 @@ void multiply_block(const at::Tensor& x, const RightBlock& block, const float* p
   });
 }
 
+void check(const at::Tensor& x, const at::Tensor& b, bool transposed, const at::Tensor& y) {
+  const bool dtypes = x.scalar_type() == at::kFloat && y.scalar_type() == at::kFloat &&
+                      (b.scalar_type() == at::kFloat || b.scalar_type() == at::kBFloat16);
+  const bool shapes = x.dim() == 2 && b.dim() == 2 && y.dim() == 2 &&
+                      x.size(1) == b.size(transposed ? 1 : 0) && y.size(0) == x.size(0) &&
+                      y.size(1) == b.size(transposed ? 0 : 1);
+  if (!dtypes || !shapes || (y.stride(1) != 1 && y.size(1) > 1))
+    throw std::logic_error("a matrix product: the dtypes, shapes or rows do not fit");
+}
+
 /// y = x·B for B [in, out], or its transpose [out, in].
 void multiply_blocks(const at::Tensor& x, const at::Tensor& b, bool transposed,
                      const at::Tensor& y) {
+  check(x, b, transposed, y);
+  if (x.size(1) == 0) y.zero_();
+  if (y.numel() == 0 || x.size(1) == 0) return;
   const int64_t out = b.size(transposed ? 0 : 1), in = b.size(transposed ? 1 : 0);
   const int64_t depth = std::min(in, kDepth), panel = kernels::table().panel;
   const int64_t columns =

@@ -27,8 +27,9 @@ int64_t round_down(int64_t value, int64_t to) {
 
 void require_rows(std::initializer_list<at::Tensor> matrices) {
   for (const at::Tensor& matrix : matrices)
-    if (matrix.stride(1) != 1)
-      throw std::logic_error("a transposed product: rows must be contiguous");
+    if (matrix.dim() != 2 || matrix.scalar_type() != at::kFloat ||
+        (matrix.stride(1) != 1 && matrix.size(1) > 1))
+      throw std::logic_error("a transposed product takes float32 matrices of contiguous rows");
 }
 
 /// How a product of `rows` by `columns` is cut.
@@ -165,6 +166,11 @@ void for_each_tile(const at::Tensor& a, const at::Tensor& b, const Take& take) {
 void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& weights,
                             Part part, const at::Tensor& sum) {
   require_rows({a, b, sum});
+  const bool weighted = weights.defined();
+  if (a.size(0) != b.size(0) || sum.size(0) != a.size(1) || sum.size(1) != b.size(1) ||
+      (weighted && (weights.scalar_type() != at::kFloat || !weights.is_contiguous() ||
+                    weights.numel() != a.size(0))))
+    throw std::logic_error("a transposed product: the shapes or the weights do not fit");
   const kernels::Table& kernel = kernels::table();
   const int64_t tokens = a.size(0), m = a.size(1), n = b.size(1);
   const int64_t depth_most = std::min(tokens, kDepth);
@@ -174,7 +180,7 @@ void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::
       left_scratch.floats(divide_up(std::min(m, most), kernel.rows) * kernel.rows * depth_most);
   float* right_panels =
       right_scratch.floats(divide_up(std::min(n, most), kernel.panel) * kernel.panel * depth_most);
-  const float* weight_data = weights.defined() ? weights.data_ptr<float>() : nullptr;
+  const float* weight_data = weighted ? weights.data_ptr<float>() : nullptr;
   for (int64_t column = 0; column < n; column += most) {
     for (int64_t row = 0; row < m; row += most) {
       if (part == Part::kUpper && row > column) break;

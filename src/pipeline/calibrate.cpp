@@ -83,7 +83,12 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
   listener.note("sums of " + human_bytes(statistics.bytes(session.sites)) + ", at most " +
                 human_bytes(needed) + " of disk while collecting");
   CalibrateReport report;
-  report.mean_nll = detail::collect_statistics(session, statistics, partial.work(), listener);
+  try {
+    report.mean_nll = detail::collect_statistics(session, statistics, partial.work(), listener);
+  } catch (const std::exception& error) {
+    partial.discard_after(error);
+    throw;
+  }
   report.manifest = StatsStore::open(partial.work()).manifest();
   std::filesystem::remove(partial.work() / "loss.json");
   partial.finish();

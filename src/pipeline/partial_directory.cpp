@@ -18,13 +18,21 @@ PartialDirectory::PartialDirectory(std::filesystem::path path, const Json& ident
   if (fs::exists(work_) && !resume) fs::remove_all(work_);
   if (fs::exists(file)) {
     const std::vector<std::string> changed = differences(identity, read_json_file(file));
+    std::string list;
+    for (const std::string& one : changed)
+      list += "\n  " + one;
     if (!changed.empty())
-      throw ConfigError("the unfinished run in " + work_.string() +
-                            " was started with something else: " + changed.front(),
-                        "start afresh with --overwrite");
+      throw ConfigError("the unfinished run in " + work_.string() + " is another one:" + list,
+                        "--overwrite without --resume starts afresh");
   }
   fs::create_directories(work_);
   write_file_atomically(file, identity.dump(2) + "\n");
+}
+
+void PartialDirectory::discard_after(const std::exception& error) {
+  const int code = exit_code_of(error);
+  if (code >= FormatError("").exit_code() && code <= NumericalError("").exit_code())
+    std::filesystem::remove_all(work_);
 }
 
 void PartialDirectory::finish() {

@@ -1,4 +1,5 @@
 #pragma once
+#include <exception>
 #include <filesystem>
 
 #include "ptq/core/options.h"
@@ -14,6 +15,9 @@ class PartialDirectory {
   PartialDirectory(std::filesystem::path path, const Json& identity, bool resume, bool overwrite);
 
   const std::filesystem::path& work() const& { return work_; }
+  /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
+  /// unsupported or numerical.
+  void discard_after(const std::exception& error);
   /// Gives the directory its name, in place of an older one if that was allowed.
   void finish();
 

@@ -79,9 +79,21 @@ class SensitivityRun {
 
   SensitivityReport run() {
     check_data();
+    Sources sources;
+    if (!job_.stats.empty()) open_store(sources);
     detail::PartialDirectory partial(job_.out, identity(), job_.resume, job_.overwrite);
+    try {
+      return run_in(partial, sources);
+    } catch (const std::exception& error) {
+      partial.discard_after(error);
+      throw;
+    }
+  }
+
+ private:
+  SensitivityReport run_in(detail::PartialDirectory& partial, Sources& sources) {
     const Clock::time_point start = Clock::now();
-    Sources sources = open_sources(partial.work());
+    if (job_.stats.empty()) collect(partial.work(), sources);
     report_.collect_seconds = seconds_since(start);
     score(sources);
     if (validation_)
@@ -103,7 +115,6 @@ class SensitivityRun {
     return report_;
   }
 
- private:
   /// What decides the output.
   Json identity() const {
     Json names = Json::object();
@@ -113,6 +124,7 @@ class SensitivityRun {
             {"cpu", cpu_level_name(cpu_level())},
             {"estimators", names},
             {"statistics", detail::statistic_options(job_.plugin_options, set_.statistics)},
+            {"stats", job_.stats.string()},
             {"inputs", session_.whole_identity()},
             {"validation", validation_ ? validation_->identity() : Json()}};
   }
@@ -128,15 +140,14 @@ class SensitivityRun {
       throw ConfigError("these estimators need data", "name a text with --calibration FILE");
   }
 
-  Sources open_sources(const std::filesystem::path& work) {
-    Sources sources;
-    if (!job_.stats.empty()) {
-      sources.statistics = StatsStore::open(job_.stats);
-      sources.statistics->check_model(session_.identity);
-      sources.statistics->require(set_.statistics);
-      report_.counts = sources.statistics->manifest().counts;
-      return sources;
-    }
+  void open_store(Sources& sources) {
+    sources.statistics = StatsStore::open(job_.stats);
+    sources.statistics->check_model(session_.identity);
+    sources.statistics->require(set_.statistics);
+    report_.counts = sources.statistics->manifest().counts;
+  }
+
+  void collect(const std::filesystem::path& work, Sources& sources) {
     const std::filesystem::path collected = work / "collected";
     if (!set_.statistics.empty()) {
       const StatisticSet statistics(
@@ -158,7 +169,6 @@ class SensitivityRun {
         for (const GradientProbe& own : set_.entries[i].estimator->probes())
           if (own.name == name) report_.estimators[i].probe_nll = outcome.mean_nll;
     }
-    return sources;
   }
 
   void score(Sources& sources) {

@@ -51,7 +51,7 @@ std::optional<at::Tensor> reverse_cholesky(at::Tensor& matrix) {
     if (info.item<int>() != 0) return std::nullopt;
   }
   // Row-major L of the reversed matrix, read backwards, is R of the matrix itself.
-  at::Tensor factor = upper.triu().t().contiguous();
+  at::Tensor factor = upper.triu_().t().contiguous();
   const auto reverse = [](auto* data, int64_t count) { std::reverse(data, data + count); };
   if (factor.scalar_type() == at::kDouble)
     reverse(factor.data_ptr<double>(), factor.numel());

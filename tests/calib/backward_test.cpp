@@ -9,8 +9,12 @@
 
 namespace {
 
-using namespace ptq::testing;
 using ptq::SiteBatch;
+using ptq::testing::random_tokens;
+using ptq::testing::tiny_llama;
+using ptq::testing::tiny_opt;
+using ptq::testing::TinyLlamaOptions;
+using ptq::testing::TinyModel;
 
 std::vector<TinyModel> models() {
   TinyModel windowed = tiny_llama();

@@ -1,6 +1,7 @@
 #include "ptq/model/matmul.h"
 
 #include <limits>
+#include <stdexcept>
 #include <tuple>
 
 #include <ATen/ATen.h>
@@ -91,8 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Edges, Shapes,
 TEST(TransposedProduct, LeavesHalfOfTheWorkOut) {
   const at::Tensor x = at::ones({4, 960}), sum = at::zeros({960, 960});
   add_transposed_product(x, x, {}, Part::kUpper, sum);
-  // Below the diagonal only what shares a tile of at most 12 x 32 with it: 44 / 2 of 960 columns.
-  EXPECT_LT(sum.tril(-1).gt(0).sum().item<double>(), 960.0 * 44);
+  // Below the diagonal only what shares a tile of at most 12 x 32 with it: 44 / 2 rows a column.
+  EXPECT_LE(sum.tril(-1).gt(0).sum().item<double>(), 960.0 * 22);
 }
 
 TEST(TransposedProduct, HasTheSameBitsForAnyNumberOfThreads) {
@@ -107,6 +108,35 @@ TEST(TransposedProduct, HasTheSameBitsForAnyNumberOfThreads) {
   add_transposed_product(x, x, {}, Part::kUpper, three);
   at::set_num_threads(threads);
   EXPECT_TRUE(one.equal(three));
+}
+
+TEST(TransposedProduct, SlowIsRightBeyondTheWidthThatIsPackedAtOnce) {
+  at::manual_seed(5);
+  const at::Tensor x = at::randn({2, 8200}), sum = at::zeros({8200, 8200});
+  add_transposed_product(x, x, {}, Part::kUpper, sum);
+  // Two products a sum, each rounded.
+  const at::Tensor miss = (sum - x.t().mm(x)).triu_().abs_();
+  EXPECT_LE(miss.max().item<double>(), 4 * kEps * x.square().max().item<double>());
+}
+
+TEST(MatrixProduct, OfBfloat16IsThatOfItsValues) {
+  at::manual_seed(6);
+  const at::Tensor a = at::randn({5, 70}), b = at::randn({70, 45}).to(at::kBFloat16);
+  EXPECT_TRUE(ptq::matrix_product(a, b).equal(ptq::matrix_product(a, b.to(at::kFloat))));
+}
+
+TEST(MatrixProduct, OverNothingIsZero) {
+  EXPECT_TRUE(ptq::matrix_product(at::ones({3, 0}), at::ones({0, 4})).equal(at::zeros({3, 4})));
+}
+
+TEST(MatrixProduct, RefusesWhatDoesNotFit) {
+  const at::Tensor a = at::ones({3, 4});
+  EXPECT_THROW(ptq::matrix_product(a, a), std::logic_error);
+  EXPECT_THROW(ptq::matrix_product(a.to(at::kDouble), at::ones({4, 2})), std::logic_error);
+  EXPECT_THROW(ptq::matmul_transposed_into(a, at::ones({2, 4}), at::ones({2, 3}).t()),
+               std::logic_error);
+  EXPECT_THROW(add_transposed_product(a.t(), a, {}, Part::kWhole, at::zeros({3, 4})),
+               std::logic_error);
 }
 
 }  // namespace
