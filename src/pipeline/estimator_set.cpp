@@ -38,10 +38,13 @@ EstimatorSet::EstimatorSet(const std::vector<std::string>& wanted, const Json& o
                         "see ptq list");
 }
 
-Json statistic_options(const Json& options, const std::vector<std::string>& names) {
+Json EstimatorSet::statistic_options(const Json& options) const {
   Json chosen = Json::object();
-  for (const std::string& name : names)
-    if (options.contains(name)) chosen[name] = options.at(name);
+  for (const std::string& name : statistics) {
+    const bool label = std::any_of(entries.begin(), entries.end(),
+                                   [&](const Entry& entry) { return entry.label == name; });
+    if (!label && options.contains(name)) chosen[name] = options.at(name);
+  }
   return chosen;
 }
 

@@ -22,9 +22,10 @@ struct EstimatorSet {
   /// From "name" or "label=name".  Throws ConfigError for none, an unknown name, a label given
   /// twice, a bad option, and options of something that is not there.
   EstimatorSet(const std::vector<std::string>& wanted, const Json& options);
-};
 
-/// The options that `options` has for statistics among `names`.
-Json statistic_options(const Json& options, const std::vector<std::string>& names);
+  /// The options that `options` has for the statistics; an estimator's label goes before the name
+  /// of a statistic.
+  Json statistic_options(const Json& options) const;
+};
 
 }  // namespace ptq::detail

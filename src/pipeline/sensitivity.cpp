@@ -123,7 +123,7 @@ class SensitivityRun {
     return {{"version", version()},
             {"cpu", cpu_level_name(cpu_level())},
             {"estimators", names},
-            {"statistics", detail::statistic_options(job_.plugin_options, set_.statistics)},
+            {"statistics", set_.statistic_options(job_.plugin_options)},
             {"stats", job_.stats.string()},
             {"inputs", session_.whole_identity()},
             {"validation", validation_ ? validation_->identity() : Json()}};
@@ -150,8 +150,7 @@ class SensitivityRun {
   void collect(const std::filesystem::path& work, Sources& sources) {
     const std::filesystem::path collected = work / "collected";
     if (!set_.statistics.empty()) {
-      const StatisticSet statistics(
-          set_.statistics, detail::statistic_options(job_.plugin_options, set_.statistics));
+      const StatisticSet statistics(set_.statistics, set_.statistic_options(job_.plugin_options));
       report_.stats_bytes = statistics.bytes(session_.sites);
       report_.mean_nll =
           detail::collect_statistics(session_, statistics, collected / "statistics", listener_);
