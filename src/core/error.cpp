@@ -59,4 +59,9 @@ int exit_code_of(const std::exception& error) noexcept {
   return code;
 }
 
+bool would_come_again(const std::exception& error) noexcept {
+  const int code = exit_code_of(error);
+  return code >= FormatError("").exit_code() && code <= NumericalError("").exit_code();
+}
+
 }  // namespace ptq

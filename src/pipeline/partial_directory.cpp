@@ -30,9 +30,7 @@ PartialDirectory::PartialDirectory(std::filesystem::path path, const Json& ident
 }
 
 void PartialDirectory::discard_after(const std::exception& error) {
-  const int code = exit_code_of(error);
-  if (code >= FormatError("").exit_code() && code <= NumericalError("").exit_code())
-    std::filesystem::remove_all(work_);
+  if (would_come_again(error)) std::filesystem::remove_all(work_);
 }
 
 void PartialDirectory::finish() {

@@ -16,7 +16,7 @@ class PartialDirectory {
 
   const std::filesystem::path& work() const& { return work_; }
   /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
-  /// unsupported or numerical.
+  /// unsupported or numerical (would_come_again).
   void discard_after(const std::exception& error);
   /// Gives the directory its name, in place of an older one if that was allowed.
   void finish();

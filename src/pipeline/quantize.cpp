@@ -142,11 +142,7 @@ QuantizeReport quantize_checkpoint(const QuantizeJob& job, ProgressListener& lis
   try {
     return run(session, writer, wall);
   } catch (const std::exception& error) {
-    // A malformed, unsupported or numerical fault would be met again; all else (an interruption, a
-    // full disk, a lost mount) can be resumed.
-    const int code = exit_code_of(error);
-    if (code >= FormatError("").exit_code() && code <= NumericalError("").exit_code())
-      writer.discard();
+    if (would_come_again(error)) writer.discard();
     throw;
   }
 }

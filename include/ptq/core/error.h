@@ -83,6 +83,10 @@ decltype(auto) with_context(const std::string& step, Body&& body) {
 /// first, and a "hint: …" line where the error has one; no newline at the end.
 std::string describe(const std::exception& error);
 
+/// Whether the same input would meet `error` again: it is malformed, not supported, or numerical.
+/// All else (an interruption, a full disk, a lost mount) may be gone when a run is resumed.
+bool would_come_again(const std::exception& error) noexcept;
+
 /// The exit code of the innermost error: `Error::exit_code`, 7 for std::bad_alloc, else 1.
 int exit_code_of(const std::exception& error) noexcept;
 
