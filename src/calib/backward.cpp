@@ -10,7 +10,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "ptq/model/kernels.h"
-#include "ptq/model/matmul.h"
 
 namespace ptq {
 namespace {
@@ -23,20 +22,18 @@ struct Record {
 
 /// Gradient of final norm and LM head for some rows: `hidden` float32 [rows, hidden], `targets`
 /// [rows] with −1 where nothing is scored; NLL into `nll`, float64 [rows].
-at::Tensor head_rows(const CausalLM& model, const at::Tensor& weight, const at::Tensor& hidden,
-                     const at::Tensor& targets, at::Tensor& logits, at::Tensor nll) {
+at::Tensor head_rows(LmHead& head, const at::Tensor& hidden, const at::Tensor& targets,
+                     at::Tensor nll) {
   at::Tensor leaf = hidden.detach().requires_grad_();
   at::Tensor normed;
   {
     const at::AutoGradMode recording(true);
-    normed = model.final_norm(leaf);
+    normed = head.final_norm(leaf);
   }
-  at::Tensor rows = logits.narrow(0, 0, hidden.size(0));
-  affine_into(normed.detach(), weight, rows);
-  nll_gradient_rows(rows.data_ptr<float>(), rows.size(0), rows.size(1), targets.data_ptr<int64_t>(),
-                    nll.data_ptr<double>());
-  const at::Tensor gradient = matrix_product(rows, weight);
-  return torch::autograd::grad({normed}, {leaf}, {gradient})[0];
+  const at::Tensor logits = head.project(normed.detach());
+  nll_gradient_rows(logits.data_ptr<float>(), logits.size(0), logits.size(1),
+                    targets.data_ptr<int64_t>(), nll.data_ptr<double>());
+  return torch::autograd::grad({normed}, {leaf}, {head.project_back(logits)})[0];
 }
 
 /// A number in [0, 1) for a draw (splitmix64, Steele et al., OOPSLA 2014).
@@ -96,36 +93,29 @@ at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at
   return gradients[0];
 }
 
-HeadLoss head_backward(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& labels,
-                       int64_t chunk_tokens) {
+HeadLoss head_backward(LmHead& head, const at::Tensor& hidden, const at::Tensor& labels) {
   const at::NoGradGuard unrecorded;
   const int64_t width = hidden.size(2), rows = hidden.size(0) * hidden.size(1);
-  at::Tensor weight = model.head_weight();
-  if (weight.scalar_type() == at::kHalf) weight = weight.to(at::kFloat);
   const at::Tensor flat = hidden.reshape({rows, width}), targets = next_tokens(labels);
   at::Tensor nll = at::empty({rows}, at::kDouble), gradient = at::empty({rows, width}, at::kFloat);
-  at::Tensor logits = at::empty({std::min(chunk_tokens, rows), weight.size(0)}, at::kFloat);
-  for (int64_t first = 0; first < rows; first += chunk_tokens) {
-    const int64_t count = std::min(chunk_tokens, rows - first);
+  for (int64_t first = 0; first < rows; first += head.rows()) {
+    const int64_t count = std::min(head.rows(), rows - first);
     gradient.narrow(0, first, count)
-        .copy_(head_rows(model, weight, flat.narrow(0, first, count),
-                         targets.narrow(0, first, count), logits, nll.narrow(0, first, count)));
+        .copy_(head_rows(head, flat.narrow(0, first, count), targets.narrow(0, first, count),
+                         nll.narrow(0, first, count)));
   }
   return {nll.view(labels.sizes()).sum(1), gradient.view(hidden.sizes())};
 }
 
-at::Tensor sample_labels(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& tokens,
-                         uint64_t seed, int64_t first_sequence, int64_t chunk_tokens) {
+at::Tensor sample_labels(LmHead& head, const at::Tensor& hidden, const at::Tensor& tokens,
+                         uint64_t seed, int64_t first_sequence) {
   const at::NoGradGuard unrecorded;
-  const int64_t seq = hidden.size(1), rows = hidden.size(0) * seq;
-  at::Tensor weight = model.head_weight();
-  if (weight.scalar_type() == at::kHalf) weight = weight.to(at::kFloat);
+  const int64_t seq = hidden.size(1), rows = hidden.size(0) * seq, vocab = head.vocab();
   const at::Tensor flat = hidden.reshape({rows, hidden.size(2)}), labels = tokens.clone();
-  at::Tensor logits = at::empty({std::min(chunk_tokens, rows), weight.size(0)}, at::kFloat);
   auto* ids = labels.data_ptr<int64_t>();
-  for (int64_t first = 0; first < rows; first += chunk_tokens) {
-    const int64_t count = std::min(chunk_tokens, rows - first);
-    affine_into(model.final_norm(flat.narrow(0, first, count)), weight, logits.narrow(0, 0, count));
+  for (int64_t first = 0; first < rows; first += head.rows()) {
+    const int64_t count = std::min(head.rows(), rows - first);
+    const at::Tensor logits = head.logits(flat.narrow(0, first, count));
     const float* data = logits.data_ptr<float>();
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -133,7 +123,7 @@ at::Tensor sample_labels(const CausalLM& model, const at::Tensor& hidden, const 
         if (position + 1 == seq) continue;
         const double share = uniform(seed, static_cast<uint64_t>(first_sequence + row / seq),
                                      static_cast<uint64_t>(position));
-        ids[row + 1] = drawn(data + i * weight.size(0), weight.size(0), share);
+        ids[row + 1] = drawn(data + i * vocab, vocab, share);
       }
     });
   }

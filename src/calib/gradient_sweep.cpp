@@ -15,7 +15,8 @@
 namespace ptq {
 namespace {
 
-constexpr int64_t kHeadTokens = 256;  // whose logits exist at a time
+constexpr int64_t kHeadTokens = 256;                // whose logits exist at a time
+constexpr int64_t kHeadBytes = int64_t{512} << 20;  // of a converted head that is kept
 
 std::filesystem::path numbered(const std::filesystem::path& directory, const char* name,
                                int64_t index) {
@@ -31,17 +32,6 @@ void displace(Block& block, const WeightPoint& point) {
     for (Linear& linear : stage.linears)
       linear.set_weight(linear.weight().add(
           point.direction->of(linear.site(), linear.weight()).to(at::kFloat), point.at));
-}
-
-/// Runs `body(first, count)` for batches of whole sequences.
-template <class Body>
-void for_each_batch(int64_t sequences, int64_t seq, const SweepSettings& settings,
-                    const Body& body) {
-  const int64_t step = std::max<int64_t>(1, settings.batch_tokens / seq);
-  for (int64_t first = 0; first < sequences; first += step) {
-    if (settings.poll) settings.poll();
-    body(first, std::min(step, sequences - first));
-  }
 }
 
 }  // namespace
@@ -96,14 +86,15 @@ at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress
 GradientSweep::Loss GradientSweep::head(const at::Tensor& hidden) {
   const int64_t sequences = hidden.size(0), seq = hidden.size(1);
   Loss loss{at::empty({sequences}, at::kDouble), at::empty_like(hidden)};
+  LmHead head(model_, kHeadTokens, kHeadBytes);
   for_each_batch(sequences, seq, plan_.settings, [&](int64_t first, int64_t count) {
     const at::Tensor part = hidden.narrow(0, first, count);
     const at::Tensor tokens = plan_.tokens.narrow(0, first, count);
-    const at::Tensor labels = plan_.labels.sampled
-                                  ? sample_labels(model_, part, tokens, plan_.labels.seed,
-                                                  plan_.first_sequence + first, kHeadTokens)
-                                  : tokens;
-    const HeadLoss result = head_backward(model_, part, labels, kHeadTokens);
+    const at::Tensor labels =
+        plan_.labels.sampled
+            ? sample_labels(head, part, tokens, plan_.labels.seed, plan_.first_sequence + first)
+            : tokens;
+    const HeadLoss result = head_backward(head, part, labels);
     loss.nll.narrow(0, first, count).copy_(result.nll);
     loss.gradient.narrow(0, first, count).copy_(result.gradient);
   });

@@ -5,15 +5,6 @@
 #include <ATen/ATen.h>
 
 namespace ptq {
-namespace {
-
-/// Sequences that go through a block together.
-int64_t batch_sequences(const at::Tensor& states, const SweepSettings& settings) {
-  return std::max<int64_t>(1, settings.batch_tokens / states.size(1));
-}
-
-}  // namespace
-
 void forward_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t first) {
   for (int64_t index = first; index < model.config().blocks; ++index) {
     const std::unique_ptr<Block> block = model.load_block(index);
@@ -28,16 +19,23 @@ void reverse_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t cou
   }
 }
 
+void for_each_batch(int64_t sequences, int64_t seq, const SweepSettings& settings,
+                    const std::function<void(int64_t first, int64_t count)>& body) {
+  const int64_t step = std::max<int64_t>(1, settings.batch_tokens / seq);
+  for (int64_t first = 0; first < sequences; first += step) {
+    if (settings.poll) settings.poll();
+    body(first, std::min(step, sequences - first));
+  }
+}
+
 at::Tensor embed_sequences(const CausalLM& model, const at::Tensor& tokens,
                            const SweepSettings& settings) {
   at::NoGradGuard no_grad;
   at::Tensor states =
       at::empty({tokens.size(0), tokens.size(1), model.config().hidden}, at::kFloat);
-  const int64_t step = batch_sequences(states, settings);
-  for (int64_t first = 0; first < tokens.size(0); first += step) {
-    const int64_t count = std::min(step, tokens.size(0) - first);
+  for_each_batch(tokens.size(0), tokens.size(1), settings, [&](int64_t first, int64_t count) {
     states.narrow(0, first, count).copy_(model.embed(tokens.narrow(0, first, count)));
-  }
+  });
   return states;
 }
 
@@ -55,13 +53,10 @@ int64_t StageRunner::kept_bytes(const Block& block, int64_t tokens) {
   return tokens * widest * 4;
 }
 
-void StageRunner::for_each_batch(
+void StageRunner::for_each_state(
     const std::function<void(BlockState& state, int64_t first, int64_t count)>& body) const {
   at::NoGradGuard no_grad;
-  const int64_t step = batch_sequences(states_, settings_);
-  for (int64_t first = 0; first < states_.size(0); first += step) {
-    if (settings_.poll) settings_.poll();
-    const int64_t count = std::min(step, states_.size(0) - first);
+  for_each_batch(states_.size(0), states_.size(1), settings_, [&](int64_t first, int64_t count) {
     BlockState state{states_.narrow(0, first, count), {}};
     if (replays_) {
       for (size_t earlier = 0; earlier < stage_; ++earlier)
@@ -70,13 +65,13 @@ void StageRunner::for_each_batch(
       state.carried = carried_.narrow(0, first, count);
     }
     body(state, first, count);
-  }
+  });
 }
 
 SiteStats StageRunner::collect(const StatisticSet& statistics) {
   const LinearSite& site = block_.stages()[stage_].linears.front().site();
   Collector collector(statistics);
-  for_each_batch([&](BlockState& state, int64_t, int64_t) {
+  for_each_state([&](BlockState& state, int64_t, int64_t) {
     collector.add(site, {block_.stage_input(stage_, state), {}});
   });
   collector.finish();
@@ -87,7 +82,7 @@ void StageRunner::advance() {
   const bool last = stage_ + 1 == block_.stages().size();
   if (!replays_ || last) {
     at::Tensor next;
-    for_each_batch([&](BlockState& state, int64_t first, int64_t count) {
+    for_each_state([&](BlockState& state, int64_t first, int64_t count) {
       block_.run_stage(stage_, state);
       at::Tensor slot = states_.narrow(0, first, count);
       if (!slot.is_same(state.hidden) && slot.data_ptr() != state.hidden.data_ptr())
@@ -104,12 +99,10 @@ void StageRunner::advance() {
 
 void advance_block(const Block& block, at::Tensor& states, const SweepSettings& settings) {
   at::NoGradGuard no_grad;
-  const int64_t step = batch_sequences(states, settings);
-  for (int64_t first = 0; first < states.size(0); first += step) {
-    if (settings.poll) settings.poll();
-    at::Tensor slot = states.narrow(0, first, std::min(step, states.size(0) - first));
+  for_each_batch(states.size(0), states.size(1), settings, [&](int64_t first, int64_t count) {
+    at::Tensor slot = states.narrow(0, first, count);
     slot.copy_(block.forward(slot));
-  }
+  });
 }
 
 }  // namespace ptq

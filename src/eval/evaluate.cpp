@@ -7,9 +7,9 @@
 #include <ATen/ATen.h>
 
 #include "hidden_states.h"
-#include "lm_head.h"
 #include "ptq/core/error.h"
 #include "ptq/model/kernels.h"
+#include "ptq/model/lm_head.h"
 #include "summary.h"
 
 namespace ptq {

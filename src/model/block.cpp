@@ -11,8 +11,7 @@ at::Tensor Block::forward(const at::Tensor& hidden) const {
   return state.hidden;
 }
 
-void Block::run_stage(size_t index, BlockState& state) const {
-  const at::Tensor input = stage_input(index, state);
+void Block::run_stage(size_t index, const at::Tensor& input, BlockState& state) const {
   std::vector<at::Tensor> outputs;
   for (const Linear& layer : stages_[index].linears)
     outputs.push_back(layer.forward(input));

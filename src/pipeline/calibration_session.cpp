@@ -2,9 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "calibration_windows.h"
 #include "input_identity.h"
-#include "ptq/io/sha256.h"
-#include "ptq/io/tokenizer.h"
 
 namespace ptq {
 
@@ -32,17 +31,10 @@ CalibrationSession::CalibrationSession(const std::filesystem::path& model,
 
 void CalibrationSession::read_windows(const std::filesystem::path& model,
                                       const CalibrationData& data) {
-  const auto tokenizer = Tokenizer::open(model);
-  auto [ids, report] = load_calibration(data.request, *tokenizer, input.model->config().vocab);
-  const int64_t positions = input.model->config().max_positions;
-  if (positions > 0 && ids.size(1) > positions)
-    throw ConfigError("--seqlen " + std::to_string(ids.size(1)) + " is longer than the model's " +
-                      std::to_string(positions) + " positions");
-  if (report.windows_used < report.windows_requested)
-    warnings.push_back("calibration: " + std::to_string(report.windows_requested) +
-                       " windows asked, the data has " + std::to_string(report.windows_used));
-  calibration = report.to_json();
-  windows_total = ids.size(0);
+  CalibrationWindows read = read_calibration(data.request, model, input.model->config());
+  warnings = std::move(read.warnings);
+  calibration = std::move(read.report);
+  windows_total = read.tokens.size(0);
   if (data.shard_count < 1 || data.shard < 1 || data.shard > data.shard_count)
     throw ConfigError("--shard " + std::to_string(data.shard) + "/" +
                           std::to_string(data.shard_count) + " is not a part of the whole",
@@ -54,9 +46,8 @@ void CalibrationSession::read_windows(const std::filesystem::path& model,
                           std::to_string(data.shard_count) + " has no window: there are " +
                           std::to_string(windows_total),
                       "use fewer shards");
-  const at::Tensor whole = ids.contiguous();
-  data_identity["ids"] = sha256_hex({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
-  tokens = whole.narrow(0, windows.first, windows.end - windows.first);
+  data_identity["ids"] = token_digest(read.tokens);
+  tokens = read.tokens.contiguous().narrow(0, windows.first, windows.end - windows.first);
 }
 
 std::vector<LinearSite> CalibrationSession::block_sites(int64_t index) const {

@@ -62,22 +62,19 @@ void collect_forward(const CalibrationSession& session, const StatisticSet& stat
   at::Tensor states = embed_sequences(model, session.tokens, settings);
   listener.begin("collecting", model.config().blocks);
   Collector collector(statistics);
-  const int64_t step = std::max<int64_t>(1, settings.batch_tokens / states.size(1));
   forward_sweep(model, [&](Block& block, int64_t index) {
-    for (int64_t first = 0; first < states.size(0); first += step) {
-      settings.poll();
-      const int64_t count = std::min(step, states.size(0) - first);
+    for_each_batch(states.size(0), states.size(1), settings, [&](int64_t first, int64_t count) {
       BlockState state{states.narrow(0, first, count), {}};
       for (size_t stage = 0; stage < block.stages().size(); ++stage) {
+        // One linear stands for all that read this input: nothing collected here is its own.
+        const LinearSite& site = block.stages()[stage].linears.front().site();
         const SiteBatch batch{block.stage_input(stage, state), {}};
-        for (const Linear& linear : block.stages()[stage].linears) {
-          require_finite(linear.site(), batch, session.windows.first + first);
-          collector.add(linear.site(), batch);
-        }
-        block.run_stage(stage, state);
+        require_finite(site, batch, session.windows.first + first);
+        collector.add(site, batch);
+        block.run_stage(stage, batch.x, state);
       }
       states.narrow(0, first, count).copy_(state.hidden);
-    }
+    });
     collector.finish();
     write_stats_block(directory, index, session.block_sites(index), collector);
     collector.clear();

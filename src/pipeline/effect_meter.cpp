@@ -17,6 +17,7 @@ namespace {
 
 /// Tokens whose logits are made at a time.
 constexpr int64_t kHeadRows = 256;
+constexpr int64_t kHeadBytes = int64_t{512} << 20;  // of a converted head that is kept
 
 LogitRows rows_of(const at::Tensor& logits) {
   return {logits.data_ptr<float>(), logits.size(0), logits.size(1)};
@@ -54,11 +55,10 @@ class Displaced {
 
 }  // namespace
 
-EffectMeter::EffectMeter(const CausalLM& model, Plan plan) : model_(model), plan_(std::move(plan)) {
+EffectMeter::EffectMeter(const CausalLM& model, Plan plan)
+    : model_(model), plan_(std::move(plan)), head_(model, kHeadRows, kHeadBytes) {
   const at::NoGradGuard unrecorded;
   settings_.poll = plan_.poll;
-  head_ = model.head_weight();
-  if (head_.scalar_type() == at::kHalf) head_ = head_.to(at::kFloat);
   const int64_t seq = plan_.tokens.size(1);
   targets_ = plan_.tokens.narrow(1, 1, seq - 1).reshape({-1}).contiguous();
   choose_residents();
@@ -70,7 +70,7 @@ int64_t EffectMeter::targets() const {
 }
 
 double EffectMeter::work_from(int64_t index) const {
-  const double head = static_cast<double>(head_.numel()) * (recomputes_logits() ? 2 : 1);
+  const double head = static_cast<double>(head_.weights()) * (recomputes_logits() ? 2 : 1);
   return std::accumulate(block_work_.begin() + index, block_work_.end(), head);
 }
 
@@ -134,15 +134,17 @@ void EffectMeter::run_reference() {
     advance_block(block(index), states, settings_);
   }
   reference_rows_ = scored_rows(states);
-  const int64_t vocab = head_.size(0), rows = reference_rows_.size(0);
+  const int64_t vocab = head_.vocab(), rows = reference_rows_.size(0);
   if (rows * vocab * 4 <= plan_.logit_bytes) {
     reference_logits_ = at::empty({rows, vocab}, at::kFloat);
     for (int64_t first = 0; first < rows; first += kHeadRows) {
       if (plan_.poll) plan_.poll();
       const int64_t count = std::min(kHeadRows, rows - first);
-      affine_into(model_.final_norm(reference_rows_.narrow(0, first, count)), head_,
-                  reference_logits_.narrow(0, first, count));
+      reference_logits_.narrow(0, first, count)
+          .copy_(head_.logits(reference_rows_.narrow(0, first, count)));
     }
+  } else {
+    reference_head_.emplace(model_, kHeadRows, kHeadBytes);
   }
   mean_nll_ = 0;
   mean_nll_ = compare(states).nll;
@@ -153,27 +155,19 @@ at::Tensor EffectMeter::scored_rows(const at::Tensor& states) const {
   return states.narrow(1, 0, states.size(1) - 1).reshape({-1, states.size(2)});
 }
 
-at::Tensor EffectMeter::logits(const at::Tensor& hidden, at::Tensor& buffer) const {
-  if (!buffer.defined()) buffer = at::empty({kHeadRows, head_.size(0)}, at::kFloat);
-  const at::Tensor result = buffer.narrow(0, 0, hidden.size(0));
-  affine_into(model_.final_norm(hidden), head_, result);
-  return result;
-}
-
 MeasuredEffect EffectMeter::compare(const at::Tensor& states) {
   const at::Tensor rows = scored_rows(states);
   const int64_t count = rows.size(0);
   std::vector<double> kl(static_cast<size_t>(count)), nll(static_cast<size_t>(count));
   std::vector<uint8_t> same(static_cast<size_t>(count));
-  at::Tensor own_buffer, reference_buffer;
   for (int64_t first = 0; first < count; first += kHeadRows) {
     if (plan_.poll) plan_.poll();
     const int64_t part = std::min(kHeadRows, count - first);
-    const at::Tensor own = logits(rows.narrow(0, first, part), own_buffer);
+    const at::Tensor own = head_.logits(rows.narrow(0, first, part));
     const at::Tensor reference =
         reference_logits_.defined()
             ? reference_logits_.narrow(0, first, part)
-            : logits(reference_rows_.narrow(0, first, part), reference_buffer);
+            : reference_head_->logits(reference_rows_.narrow(0, first, part));
     nll_rows(rows_of(own), targets_.data_ptr<int64_t>() + first, nll.data() + first);
     kl_rows(rows_of(reference), rows_of(own), kl.data() + first, same.data() + first);
   }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 
 #include "ptq/calib/sweep.h"
 #include "ptq/model/causal_lm.h"
+#include "ptq/model/lm_head.h"
 #include "ptq/pipeline/validate.h"
 
 namespace ptq::detail {
@@ -60,14 +62,15 @@ class EffectMeter {
   void choose_residents();
   void run_reference();
   at::Tensor scored_rows(const at::Tensor& states) const;
-  at::Tensor logits(const at::Tensor& hidden, at::Tensor& buffer) const;
   MeasuredEffect compare(const at::Tensor& states);
 
   const CausalLM& model_;
   Plan plan_;
   SweepSettings settings_;
   std::vector<double> block_work_;
-  at::Tensor head_, targets_;
+  LmHead head_;
+  std::optional<LmHead> reference_head_;  ///< where its logits are computed again
+  at::Tensor targets_;
   std::map<int64_t, std::unique_ptr<Block>> residents_;
   int64_t first_resident_ = 0;
   std::pair<int64_t, std::unique_ptr<Block>> visitor_{-1, nullptr};

@@ -1,5 +1,7 @@
 #include "input_identity.h"
 
+#include <ATen/ATen.h>
+
 #include "ptq/io/sha256.h"
 
 namespace ptq::detail {
@@ -17,6 +19,12 @@ Json input_identity(const Checkpoint& checkpoint, const std::filesystem::path& m
   return {{"model", digests(weights)},
           {"tokenizer", digests({model / "tokenizer.json", model / "tokenizer.model",
                                  model / "tokenizer_config.json"})}};
+}
+
+std::string token_digest(const at::Tensor& tokens) {
+  if (!tokens.defined()) return "";
+  const at::Tensor ids = tokens.contiguous();
+  return sha256_hex({static_cast<const char*>(ids.data_ptr()), ids.nbytes()});
 }
 
 }  // namespace ptq::detail

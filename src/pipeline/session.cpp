@@ -5,10 +5,10 @@
 
 #include <ATen/ATen.h>
 
+#include "calibration_windows.h"
 #include "input_identity.h"
 #include "ptq/core/version.h"
 #include "ptq/io/memory.h"
-#include "ptq/io/tokenizer.h"
 #include "ptq/report/table.h"
 
 namespace ptq::detail {
@@ -82,7 +82,8 @@ void Session::open_store() {
     throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
   store = StatsStore::open(job.stats);
   store->require(statistics.names());
-  store->check_model(input_identity(*input.checkpoint, job.model, sweep.poll));
+  input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
+  store->check_model(input_digests);
   for (const LinearSite& site : sites)
     if (const auto warning =
             quantizer->data_warning(store->manifest().counts.tokens, site.in_features))
@@ -95,17 +96,10 @@ void Session::load_calibration_data() {
   if (job.calibration.files.empty())
     throw ConfigError("method " + job.method + " needs calibration data",
                       "name a text with --calibration FILE");
-  const auto tokenizer = Tokenizer::open(job.model);
-  auto [ids, report] = load_calibration(job.calibration, *tokenizer, input.model->config().vocab);
-  const int64_t positions = input.model->config().max_positions;
-  if (positions > 0 && ids.size(1) > positions)
-    throw ConfigError("--seqlen " + std::to_string(ids.size(1)) + " is longer than the model's " +
-                      std::to_string(positions) + " positions");
-  tokens = ids;
-  calibration = report.to_json();
-  if (report.windows_used < report.windows_requested)
-    warnings.push_back("calibration: " + std::to_string(report.windows_requested) +
-                       " windows asked, the data has " + std::to_string(report.windows_used));
+  CalibrationWindows windows = read_calibration(job.calibration, job.model, input.model->config());
+  tokens = windows.tokens;
+  calibration = std::move(windows.report);
+  warnings.insert(warnings.end(), windows.warnings.begin(), windows.warnings.end());
   std::set<int64_t> widths;
   for (const LinearSite& site : sites)
     if (plan.plan.count(site.name)) widths.insert(site.in_features);

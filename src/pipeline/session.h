@@ -42,8 +42,9 @@ struct Session {
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
   FormatContext context;
-  at::Tensor tokens;  ///< int64 [sequences, seq]; undefined without calibration
-  Json calibration;   ///< CalibrationReport, or null
+  Json input_digests;  ///< input_identity, where a store was compared with it; else null
+  at::Tensor tokens;   ///< int64 [sequences, seq]; undefined without calibration
+  Json calibration;    ///< CalibrationReport, or null
   int64_t input_bytes = 0, output_bytes = 0, memory_bytes = 0;
   SweepSettings sweep;
   bool replays = false;

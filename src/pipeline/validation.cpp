@@ -4,9 +4,9 @@
 
 #include <ATen/ATen.h>
 
+#include "input_identity.h"
 #include "ptq/core/error.h"
 #include "ptq/io/file.h"
-#include "ptq/io/sha256.h"
 #include "session.h"
 
 namespace ptq {
@@ -62,9 +62,7 @@ Validation::Validation(const ValidationRequest& request, const EstimatorSet& est
 }
 
 Json Validation::identity() const {
-  const at::Tensor ids = heldout_.tokens.contiguous();
-  return {{"settings", request_.to_json()},
-          {"ids", sha256_hex({static_cast<const char*>(ids.data_ptr()), ids.nbytes()})}};
+  return {{"settings", request_.to_json()}, {"ids", token_digest(heldout_.tokens)}};
 }
 
 void Validation::observe(const SiteView& site, const std::vector<at::Tensor>& scores) {

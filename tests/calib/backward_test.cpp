@@ -10,6 +10,8 @@
 namespace {
 
 using ptq::SiteBatch;
+
+constexpr int64_t kHeadBytes = 1 << 20;
 using ptq::testing::random_tokens;
 using ptq::testing::tiny_llama;
 using ptq::testing::tiny_opt;
@@ -71,7 +73,8 @@ TEST(Backward, StreamedSweepEqualsWholeModelAutograd) {
       inputs.push_back(hidden);
       hidden = model->load_block(i)->forward(hidden);
     }
-    at::Tensor gradient = ptq::head_backward(*model, hidden, tokens, 7).gradient;
+    ptq::LmHead head(*model, 7, kHeadBytes);
+    at::Tensor gradient = ptq::head_backward(head, hidden, tokens).gradient;
     for (int64_t i = model->config().blocks; i-- > 0;)
       gradient = ptq::block_backward(
           *model->load_block(i), inputs[static_cast<size_t>(i)], gradient,
@@ -102,7 +105,8 @@ TEST(Backward, HeadLossAndGradientEqualTheTextbookInAnyChunks) {
     const at::Tensor nll = plain_nll(logits, tokens);
     nll.sum().backward();
     for (const int64_t chunk : {1, 5, 13, 1000}) {
-      const ptq::HeadLoss loss = ptq::head_backward(*model, hidden, tokens, chunk);
+      ptq::LmHead head(*model, chunk, kHeadBytes);
+      const ptq::HeadLoss loss = ptq::head_backward(head, hidden, tokens);
       // 12 terms of about log(96), each off by its logits' rounding.
       EXPECT_TRUE(at::allclose(loss.nll, nll.detach().to(at::kDouble), 1e-5));
       EXPECT_LE((loss.gradient - leaf.grad()).abs().max().item<double>(),

@@ -8,8 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "fake_model.h"
 #include "ptq/core/error.h"
+#include "support/fake_model.h"
 
 namespace ptq {
 namespace {

@@ -5,7 +5,8 @@
 #include <ATen/core/Tensor.h>
 
 #include "ptq/calib/statistic.h"
-#include "ptq/model/causal_lm.h"
+#include "ptq/model/block.h"
+#include "ptq/model/lm_head.h"
 
 namespace ptq {
 
@@ -27,15 +28,14 @@ struct HeadLoss {
 
 /// The next-token loss of `hidden`, float32 [sequences, seq, hidden], the last block's output,
 /// against `labels`, int64 [sequences, seq]: position t is scored against labels[:, t + 1].  Logits
-/// exist for at most `chunk_tokens` tokens at a time.
-HeadLoss head_backward(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& labels,
-                       int64_t chunk_tokens = 256);
+/// exist for as many tokens at a time as the head takes in a call.
+HeadLoss head_backward(LmHead& head, const at::Tensor& hidden, const at::Tensor& labels);
 
 /// Labels drawn from the model: column t + 1 of the result, int64 [sequences, seq], comes from the
 /// distribution that `hidden`, float32 [sequences, seq, hidden], the last block's output, gives at
 /// position t; column 0 is that of `tokens`.  A draw depends on `seed`, its sequence's number (from
 /// `first_sequence` on) and its position only.
-at::Tensor sample_labels(const CausalLM& model, const at::Tensor& hidden, const at::Tensor& tokens,
-                         uint64_t seed, int64_t first_sequence, int64_t chunk_tokens = 256);
+at::Tensor sample_labels(LmHead& head, const at::Tensor& hidden, const at::Tensor& tokens,
+                         uint64_t seed, int64_t first_sequence);
 
 }  // namespace ptq

@@ -28,6 +28,10 @@ struct SweepSettings {
   std::function<void()> poll;  ///< called between batches; may throw to stop the run
 };
 
+/// Runs `body(first, count)` for the batches of whole sequences, in order, after a poll each.
+void for_each_batch(int64_t sequences, int64_t seq, const SweepSettings& settings,
+                    const std::function<void(int64_t first, int64_t count)>& body);
+
 /// The residual stream in front of block 0: int64 [sequences, seq] -> float32 [sequences, seq,
 /// hidden].
 at::Tensor embed_sequences(const CausalLM& model, const at::Tensor& tokens,
@@ -58,7 +62,7 @@ class StageRunner {
   static int64_t kept_bytes(const Block& block, int64_t tokens);
 
  private:
-  void for_each_batch(
+  void for_each_state(
       const std::function<void(BlockState& state, int64_t first, int64_t count)>& body) const;
 
   const Block& block_;

@@ -44,7 +44,11 @@ class Block {
   at::Tensor forward(const at::Tensor& hidden) const;
 
   /// Runs stage `index` on `state` through its linears.
-  void run_stage(size_t index, BlockState& state) const;
+  void run_stage(size_t index, BlockState& state) const {
+    run_stage(index, stage_input(index, state), state);
+  }
+  /// The same from the `input` that stage_input gave.
+  void run_stage(size_t index, const at::Tensor& input, BlockState& state) const;
 
  protected:
   std::vector<Stage> stages_;

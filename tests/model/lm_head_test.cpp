@@ -1,4 +1,4 @@
-#include "lm_head.h"
+#include "ptq/model/lm_head.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -6,8 +6,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "fake_model.h"
 #include "ptq/model/linear.h"
+#include "support/fake_model.h"
 
 namespace ptq {
 namespace {

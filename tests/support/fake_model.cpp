@@ -1,4 +1,4 @@
-#include "fake_model.h"
+#include "support/fake_model.h"
 
 #include <utility>
 

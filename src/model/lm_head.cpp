@@ -1,10 +1,11 @@
-#include "lm_head.h"
+#include "ptq/model/lm_head.h"
 
 #include <algorithm>
 
 #include <ATen/ATen.h>
 
 #include "ptq/model/linear.h"
+#include "ptq/model/matmul.h"
 
 namespace ptq {
 
@@ -17,14 +18,25 @@ LmHead::LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes)
   if (slice_rows_ == weight_.size(0)) weight_ = weight_.to(at::kFloat);
 }
 
-at::Tensor LmHead::logits(const at::Tensor& hidden) {
-  const at::Tensor normed = model_.final_norm(hidden);
+at::Tensor LmHead::project(const at::Tensor& normed) {
   const at::Tensor logits = buffer_.narrow(0, 0, normed.size(0));
   for (int64_t first = 0; first < weight_.size(0); first += slice_rows_) {
     const int64_t count = std::min(slice_rows_, weight_.size(0) - first);
     affine_into(normed, weight_.narrow(0, first, count), logits.narrow(1, first, count));
   }
   return logits;
+}
+
+at::Tensor LmHead::project_back(const at::Tensor& gradient) const {
+  at::Tensor total;
+  for (int64_t first = 0; first < weight_.size(0); first += slice_rows_) {
+    const int64_t count = std::min(slice_rows_, weight_.size(0) - first);
+    at::Tensor slice = weight_.narrow(0, first, count);
+    if (slice.scalar_type() == at::kHalf) slice = slice.to(at::kFloat);
+    const at::Tensor part = matrix_product(gradient.narrow(1, first, count), slice);
+    total = total.defined() ? total.add_(part) : part;
+  }
+  return total;
 }
 
 }  // namespace ptq

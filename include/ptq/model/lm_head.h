@@ -16,7 +16,20 @@ class LmHead {
   LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes);
 
   /// float32 [n, hidden] -> logits, float32 [n, vocab]; the next call overwrites them.
-  at::Tensor logits(const at::Tensor& hidden);
+  at::Tensor logits(const at::Tensor& hidden) { return project(final_norm(hidden)); }
+
+  /// The first step of `logits`: float32 [n, hidden] -> [n, width].  Records autograd.
+  at::Tensor final_norm(const at::Tensor& hidden) const { return model_.final_norm(hidden); }
+  /// The second: float32 [n, width] -> logits, float32 [n, vocab]; the next call overwrites them.
+  at::Tensor project(const at::Tensor& normed);
+  /// The gradient of `project`'s input, float32 [n, width], from that of its result, [n, vocab].
+  at::Tensor project_back(const at::Tensor& gradient) const;
+
+  /// Rows of a call at most.
+  int64_t rows() const { return buffer_.size(0); }
+  int64_t vocab() const { return weight_.size(0); }
+  /// Elements of its weight.
+  int64_t weights() const { return weight_.numel(); }
 
  private:
   const CausalLM& model_;

@@ -1,0 +1,24 @@
+#include "calibration_windows.h"
+
+#include "ptq/core/error.h"
+#include "ptq/io/tokenizer.h"
+
+namespace ptq::detail {
+
+CalibrationWindows read_calibration(const CalibrationRequest& request,
+                                    const std::filesystem::path& model, const ModelConfig& config) {
+  const auto tokenizer = Tokenizer::open(model);
+  const auto [tokens, report] = load_calibration(request, *tokenizer, config.vocab);
+  if (config.max_positions > 0 && tokens.size(1) > config.max_positions)
+    throw ConfigError("--seqlen " + std::to_string(tokens.size(1)) +
+                      " is longer than the model's " + std::to_string(config.max_positions) +
+                      " positions");
+  CalibrationWindows windows{tokens, report.to_json(), {}};
+  if (report.windows_used < report.windows_requested)
+    windows.warnings.push_back("calibration: " + std::to_string(report.windows_requested) +
+                               " windows asked, the data has " +
+                               std::to_string(report.windows_used));
+  return windows;
+}
+
+}  // namespace ptq::detail
