@@ -1,0 +1,60 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "ptq/core/registry.h"
+#include "ptq/quant/quantized_tensor.h"
+#include "ptq/quant/sparse_weight.h"
+
+namespace ptq {
+
+/// What a backend is asked to multiply by, known before any weight is read.
+struct WeightShape {
+  QuantScheme scheme;
+  int64_t out_features = 0, in_features = 0;
+  bool permuted = false;  ///< groups are not runs of columns (activation order)
+  bool sparse = false;    ///< a SparseWeight comes with it
+};
+
+/// A quantized weight [out, in] in one backend's own layout.  Const methods may be called from
+/// several threads.
+class PackedWeight {
+ public:
+  virtual ~PackedWeight() = default;
+
+  /// y = x Wᵀ: `x` and `y` float32 [rows, in] and [rows, out] with contiguous rows.  W is the
+  /// dequantized weight, s·(q − z) rounded once, with the sparse values in their places; on unit
+  /// vectors the result is W bit for bit.  A result row depends on its own input row only.
+  virtual void multiply(const at::Tensor& x, const at::Tensor& y) const = 0;
+
+  /// Memory that it holds.
+  virtual int64_t bytes() const = 0;
+};
+
+/// A way of multiplying by a quantized weight.
+class GemmBackend {
+ public:
+  virtual ~GemmBackend() = default;
+
+  /// Why this backend cannot run on this machine (no device, too old a driver), or nothing.
+  virtual std::optional<std::string> unavailable() const { return std::nullopt; }
+
+  /// Why this backend cannot take such a weight, or nothing.
+  virtual std::optional<std::string> unsupported(const WeightShape& weight) const = 0;
+
+  /// Packs `weight`; `sparse` may be null.  Throws UnsupportedError where `unsupported` has a
+  /// reason.
+  virtual std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
+                                             const SparseWeight* sparse) const = 0;
+
+  /// Where it comes among those that `auto` tries: the highest that supports a weight is taken.
+  virtual int priority() const = 0;
+};
+
+/// The backends by name (src/backends).
+const Registry<GemmBackend>& backends();
+
+}  // namespace ptq

@@ -1,0 +1,16 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace ptq {
+
+/// Single weights of a matrix [out, in] that stand beside a quantized one and replace it at their
+/// places (CSR): row o holds values[i] in column columns[i] for row_begin[o] <= i < row_begin[o+1].
+struct SparseWeight {
+  at::Tensor row_begin;  ///< int32 [out + 1], from 0 to the number of values, never falling
+  at::Tensor columns;    ///< int32 [values], rising within a row
+  at::Tensor values;     ///< float32 [values]
+
+  int64_t count() const { return values.defined() ? values.size(0) : 0; }
+};
+
+}  // namespace ptq
