@@ -174,7 +174,11 @@ MeasuredEffect EffectMeter::compare(const at::Tensor& states) {
   const auto mean = [&](const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(count);
   };
-  const MeasuredEffect effect{mean(kl), mean(nll) - mean_nll_};
+  MeasuredEffect effect{mean(kl), mean(nll) - mean_nll_, {}};
+  const auto of_window = static_cast<std::ptrdiff_t>(plan_.tokens.size(1) - 1);
+  for (auto begin = kl.begin(); begin != kl.end(); begin += of_window)
+    effect.window_kl.push_back(std::accumulate(begin, begin + of_window, 0.0) /
+                               static_cast<double>(of_window));
   if (!std::isfinite(effect.kl) || !std::isfinite(effect.nll))
     throw NumericalError("the loss on the held-out text is not finite",
                          "the checkpoint may be damaged, or the perturbation far too large");

@@ -122,10 +122,10 @@ MeasurementRecord::MeasurementRecord(std::filesystem::path file) : file_(std::mo
       const size_t end = text.find('\n', begin);
       const Json line = parse_json(text.substr(begin, end - begin), file_.string());
       if (!line.is_object() || !line.contains("unit") || !line.contains("kl") ||
-          !line.contains("nll"))
+          !line.contains("nll") || !line.contains("window_kl"))
         throw FormatError(file_.string() + " is no record of measurements",
                           "start afresh with --overwrite");
-      known_[line.at("unit")] = {line.at("kl"), line.at("nll")};
+      known_[line.at("unit")] = {line.at("kl"), line.at("nll"), line.at("window_kl")};
       begin = end + 1;
     }
     std::filesystem::resize_file(file_, whole);
@@ -140,7 +140,9 @@ std::optional<MeasuredEffect> MeasurementRecord::find(const std::string& key) co
 }
 
 void MeasurementRecord::add(const std::string& key, const MeasuredEffect& effect) {
-  out_ << Json{{"unit", key}, {"kl", effect.kl}, {"nll", effect.nll}}.dump() + "\n" << std::flush;
+  const Json line = {
+      {"unit", key}, {"kl", effect.kl}, {"nll", effect.nll}, {"window_kl", effect.window_kl}};
+  out_ << line.dump() + "\n" << std::flush;
   if (!out_) throw ResourceError("cannot write " + file_.string(), "is the disk full?");
   known_[key] = effect;
 }

@@ -32,6 +32,7 @@ struct Series {
   std::vector<const Unit*> units;
   std::vector<double> kl, nll;
   std::vector<int64_t> linears;  ///< each unit's linear
+  MeasuredParts window_kl;       ///< empty where only means are known
 };
 
 Series series_of(const std::string& kind, const std::vector<Unit>& units,
@@ -43,6 +44,10 @@ Series series_of(const std::string& kind, const std::vector<Unit>& units,
     series.kl.push_back(effects[u].kl / (scale * scale));
     series.nll.push_back(effects[u].nll / (scale * scale));
     series.linears.push_back(static_cast<int64_t>(units[u].parts.front().linear));
+    if (effects[u].window_kl.empty()) continue;
+    series.window_kl.push_back(effects[u].window_kl);
+    for (double& kl : series.window_kl.back())
+      kl /= scale * scale;
   }
   return series;
 }
@@ -68,10 +73,11 @@ ValidationRow row_of(const std::vector<double>& values, const Series& series, bo
   ValidationRow row;
   const Bootstrap bootstrap{kResamples, 0.95, seed};
   row.pooled = agreement(values, series.kl);
-  row.interval = bootstrap_agreement(values, series.kl, bootstrap);
+  row.interval = bootstrap_agreement(values, series.kl, bootstrap, series.window_kl);
   if (grouped) {
     row.within = agreement_within(values, series.kl, series.linears);
-    row.within_interval = bootstrap_agreement_within(values, series.kl, series.linears, bootstrap);
+    row.within_interval =
+        bootstrap_agreement_within(values, series.kl, series.linears, bootstrap, series.window_kl);
   }
   row.nll_spearman = spearman(values, series.nll);
   return row;

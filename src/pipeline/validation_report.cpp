@@ -226,7 +226,8 @@ std::string ValidationReport::text() const {
   text += text_of_subsets(subsets);
   return text +
          "Spearman, Kendall, log r and overlaps are with the mean KL per token, [95 % by bootstrap "
-         "over units];\nslope: 1 if twice the prediction means twice the effect; low by: measured "
+         "over units and windows];\nslope: 1 if twice the prediction means twice the effect; low "
+         "by: measured "
          "over predicted, geometric mean;\n\"score\" and \"score x error\" only rank\n";
 }
 

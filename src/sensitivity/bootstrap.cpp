@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <stdexcept>
 
 #include "ptq/sensitivity/agreement.h"
@@ -69,6 +70,29 @@ Indices drawn_from(const Indices& group, estimator::SeededBits& bits) {
   return result;
 }
 
+void check_parts(const MeasuredParts& parts, size_t pairs) {
+  if (parts.empty()) return;
+  if (parts.size() != pairs || parts.front().empty())
+    throw std::logic_error("bootstrap: parts for every pair, please");
+  for (const Values& own : parts)
+    if (own.size() != parts.front().size())
+      throw std::logic_error("bootstrap: equally many parts for every pair, please");
+}
+
+/// The means of parts drawn with replacement, the same ones for all pairs.
+Values drawn_parts(const MeasuredParts& parts, estimator::SeededBits& bits) {
+  const size_t count = parts.front().size();
+  Values times(count);
+  for (size_t i = 0; i < count; ++i)
+    ++times[static_cast<size_t>(bits.below(static_cast<int64_t>(count)))];
+  Values means;
+  means.reserve(parts.size());
+  for (const Values& own : parts)
+    means.push_back(std::inner_product(own.begin(), own.end(), times.begin(), 0.0) /
+                    static_cast<double>(count));
+  return means;
+}
+
 /// The interval of each measure of `draw()`, called once a resample.
 AgreementInterval interval_of(const Bootstrap& bootstrap, const std::function<Agreement()>& draw) {
   if (bootstrap.resamples < 1 || !(bootstrap.level > 0 && bootstrap.level < 1))
@@ -100,22 +124,26 @@ Agreement agreement_within(const Values& predicted, const Values& measured,
 }
 
 AgreementInterval bootstrap_agreement(const Values& predicted, const Values& measured,
-                                      const Bootstrap& bootstrap) {
+                                      const Bootstrap& bootstrap, const MeasuredParts& parts) {
   return bootstrap_agreement_within(predicted, measured, std::vector<int64_t>(predicted.size()),
-                                    bootstrap);
+                                    bootstrap, parts);
 }
 
 AgreementInterval bootstrap_agreement_within(const Values& predicted, const Values& measured,
                                              const std::vector<int64_t>& groups,
-                                             const Bootstrap& bootstrap) {
+                                             const Bootstrap& bootstrap,
+                                             const MeasuredParts& parts) {
   const std::vector<Indices> members = members_of(groups, predicted.size());
+  check_parts(parts, predicted.size());
+  // Two streams: the pairs drawn do not depend on whether there are parts.
   estimator::SeededBits bits("bootstrap", bootstrap.seed);
+  estimator::SeededBits part_bits("bootstrap parts", bootstrap.seed);
   return interval_of(bootstrap, [&] {
     std::vector<Indices> resample;
     resample.reserve(members.size());
     for (const Indices& group : members)
       resample.push_back(drawn_from(group, bits));
-    return mean_over(predicted, measured, resample);
+    return mean_over(predicted, parts.empty() ? measured : drawn_parts(parts, part_bits), resample);
   });
 }
 

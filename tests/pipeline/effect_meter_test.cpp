@@ -101,6 +101,17 @@ TEST(EffectMeter, ASuffixGivesWhatTheWholeModelGivesToTheBit) {
               whole_effect(*fixture.opened.model, {changes[0]}));
 }
 
+TEST(EffectMeter, TheMeanOverWindowsIsTheMeanOverTokens) {
+  Fixture fixture;
+  const MeasuredEffect effect = fixture.meter.measure({fixture.rounded(kUp)});
+  ASSERT_EQ(static_cast<int64_t>(effect.window_kl.size()), plan_with(0).tokens.size(0));
+  double mean = 0;
+  for (const double kl : effect.window_kl)
+    mean += kl / static_cast<double>(effect.window_kl.size());
+  EXPECT_NEAR(mean, effect.kl, 1e-14 * effect.kl);  // the same sum in another order
+  EXPECT_NE(effect.window_kl.front(), effect.window_kl.back());
+}
+
 TEST(EffectMeter, NoChangeHasNoEffectWhateverWasMeasuredBefore) {
   Fixture fixture;
   fixture.meter.measure({fixture.rounded(kUp), fixture.rounded(kQuery)});

@@ -228,12 +228,13 @@ TEST(PairsCsv, HasALineForEveryUnitSchemeAndScale) {
 TEST(MeasurementRecord, GoesOnBehindALineThatWasCutOff) {
   const auto file = std::filesystem::path(TempDir()) / "ptq_measured.jsonl";
   std::filesystem::remove(file);
-  MeasurementRecord(file).add("a", {0.1, -3e-17});
+  MeasurementRecord(file).add("a", {0.1, -3e-17, {0.05, 0.15}});
   std::ofstream(file, std::ios::app) << R"({"unit":"b","k)";
   {
     MeasurementRecord record(file);
     EXPECT_EQ(record.find("a").value().kl, 0.1);
     EXPECT_EQ(record.find("a").value().nll, -3e-17);
+    EXPECT_EQ(record.find("a").value().window_kl, (std::vector<double>{0.05, 0.15}));
     EXPECT_EQ(record.find("b"), std::nullopt);
     record.add("b", {2, 3});
   }

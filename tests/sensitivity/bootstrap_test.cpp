@@ -85,6 +85,31 @@ TEST(BootstrapAgreement, DrawsInsideGroups) {
   EXPECT_NEAR(interval.high.spearman, 0, 1e-12);
 }
 
+TEST(BootstrapAgreement, PartsThatAgreeChangeNothing) {
+  const Pairs pairs(40, 0.5, 3);
+  ptq::MeasuredParts parts;
+  for (const double value : pairs.b)
+    parts.push_back({value, value, value, value});  // the mean of four is exact
+  const auto alone = ptq::bootstrap_agreement(pairs.a, pairs.b, {100, 0.95, 7});
+  const auto both = ptq::bootstrap_agreement(pairs.a, pairs.b, {100, 0.95, 7}, parts);
+  EXPECT_EQ(alone.low.kendall, both.low.kendall);
+  EXPECT_EQ(alone.high.log_slope, both.high.log_slope);
+}
+
+TEST(BootstrapAgreement, PartsThatContradictOneAnotherLeaveNothingCertain) {
+  // One part ranks as predicted, the other in reverse; their mean has no order at all.
+  const Values a = {1, 2, 3, 4, 5, 6}, mean(6, 3.5);
+  ptq::MeasuredParts parts;
+  for (const double value : a)
+    parts.push_back({value, 7 - value});
+  const auto interval = ptq::bootstrap_agreement(a, mean, {200, 0.9, 0}, parts);
+  EXPECT_DOUBLE_EQ(interval.low.spearman, -1);
+  EXPECT_DOUBLE_EQ(interval.high.spearman, 1);
+  EXPECT_THROW(ptq::bootstrap_agreement(a, mean, {10, 0.9, 0}, {{1}}), std::logic_error);
+  parts.back().pop_back();
+  EXPECT_THROW(ptq::bootstrap_agreement(a, mean, {10, 0.9, 0}, parts), std::logic_error);
+}
+
 TEST(BootstrapAgreement, IsUndefinedWhereNoResampleIsAndRefusesNonsense) {
   EXPECT_TRUE(std::isnan(ptq::bootstrap_agreement({1, 1}, {1, 2}, {20, 0.95, 0}).low.spearman));
   EXPECT_THROW(ptq::bootstrap_agreement({1}, {1}, {0, 0.95, 0}), std::logic_error);

@@ -38,6 +38,7 @@ struct ValidationRequest {
 struct MeasuredEffect {
   double kl = 0;   ///< mean over target tokens of KL(unperturbed ‖ perturbed), nats
   double nll = 0;  ///< change of the mean NLL, nats per target token
+  std::vector<double> window_kl = {};  ///< the KL of each held-out window; their mean is `kl`
 };
 
 /// How well one reading of one estimator says what was measured.

@@ -62,17 +62,23 @@ struct AgreementInterval {
   Agreement low, high;
 };
 
+/// What was measured of each pair on parts of the data, equally many for all pairs; empty: unknown.
+using MeasuredParts = std::vector<std::vector<double>>;
+
 /// Of `agreement`, pairs drawn with replacement; resamples in which a measure is not defined are
-/// left out of its interval.  Throws std::logic_error unless there are resamples and the level is
-/// inside (0, 1).
+/// left out of its interval.  With `parts` every resample draws parts, too, the same for all pairs,
+/// whose mean takes the place of `measured` (the pigeonhole bootstrap; Owen, Ann. Appl. Stat. 1,
+/// 2007).  Throws std::logic_error unless there are resamples, the level is inside (0, 1) and
+/// every pair has as many parts.
 AgreementInterval bootstrap_agreement(const std::vector<double>& predicted,
                                       const std::vector<double>& measured,
-                                      const Bootstrap& bootstrap);
+                                      const Bootstrap& bootstrap, const MeasuredParts& parts = {});
 
 /// Of `agreement_within`, pairs drawn with replacement inside every group.
 AgreementInterval bootstrap_agreement_within(const std::vector<double>& predicted,
                                              const std::vector<double>& measured,
                                              const std::vector<int64_t>& groups,
-                                             const Bootstrap& bootstrap);
+                                             const Bootstrap& bootstrap,
+                                             const MeasuredParts& parts = {});
 
 }  // namespace ptq
