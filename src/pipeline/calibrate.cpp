@@ -7,10 +7,10 @@
 #include <ATen/ATen.h>
 
 #include "collection.h"
+#include "collection_plan.h"
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
-#include "ptq/io/file.h"
 #include "ptq/io/memory.h"
 #include "ptq/report/table.h"
 
@@ -36,6 +36,7 @@ int64_t bytes_in(const std::filesystem::path& directory) {
 
 Json CalibrateReport::to_json() const {
   Json json = manifest.to_json();
+  json["plan"] = plan.to_json();
   json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);
   json["seconds"] = seconds;
   json["bytes"] = bytes;
@@ -74,15 +75,12 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
       {"cpu", cpu_level_name(cpu_level())},
       {"statistics", statistics.options()},
       {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
+      {"sequences_per_set", session.sequences_per_set},
       {"inputs", session.whole_identity()}};
   detail::PartialDirectory partial(job.out, identity, job.resume, job.overwrite);
-  int64_t needed = statistics.bytes(session.sites);
-  if (statistics.needs_gradients())
-    needed += GradientSweep::state_bytes(*session.input.model, session.tokens.numel());
-  require_disk_space(job.out, needed);
-  listener.note("sums of " + human_bytes(statistics.bytes(session.sites)) + ", at most " +
-                human_bytes(needed) + " of disk while collecting");
   CalibrateReport report;
+  report.plan = detail::plan_collection(session, statistics);
+  detail::announce(report.plan, partial.work(), listener);
   try {
     report.mean_nll = detail::collect_statistics(session, statistics, partial.work(), listener);
   } catch (const std::exception& error) {
@@ -90,7 +88,7 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
     throw;
   }
   report.manifest = StatsStore::open(partial.work()).manifest();
-  std::filesystem::remove(partial.work() / "loss.json");
+  std::filesystem::remove(partial.work() / detail::kFinishedParts);
   partial.finish();
   report.warnings = session.warnings;
   report.bytes = bytes_in(job.out);

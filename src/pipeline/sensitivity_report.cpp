@@ -51,6 +51,7 @@ Json SensitivityReport::to_json() const {
     json["estimators"][estimator.label] = json_of(estimator);
   json["counts"] = {
       {"sequences", counts.sequences}, {"tokens", counts.tokens}, {"targets", counts.targets}};
+  json["plan"] = plan.statistics.empty() ? Json() : plan.to_json();
   json["identity"] = identity;
   json["calibration"] = calibration;
   json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);

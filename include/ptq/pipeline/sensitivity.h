@@ -46,6 +46,7 @@ struct SensitivityReport {
     std::vector<double> probe_nll;  ///< mean NLL at the probe's nodes, nats per target token
   };
   std::vector<Estimator> estimators;
+  CollectionPlan plan;  ///< of what was collected; empty where a store was read
   DataCounts counts;
   Json identity, calibration;
   double mean_nll = -1;  ///< nats per target token at the model's own weights; −1: not taken
