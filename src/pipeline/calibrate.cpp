@@ -8,6 +8,7 @@
 
 #include "collection.h"
 #include "collection_plan.h"
+#include "effective_tokens.h"
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
@@ -38,6 +39,7 @@ Json CalibrateReport::to_json() const {
   Json json = manifest.to_json();
   json["plan"] = plan.to_json();
   json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);
+  json["effective_tokens"] = effective_tokens;
   json["seconds"] = seconds;
   json["bytes"] = bytes;
   json["peak_rss_bytes"] = peak_rss_bytes;
@@ -54,6 +56,7 @@ std::string CalibrateReport::text() const {
   if (mean_nll >= 0)
     text << "mean NLL: " << fixed(mean_nll, 6) << " nats a token over " << manifest.counts.targets
          << " targets\n";
+  text << detail::effective_tokens_line(effective_tokens, manifest.counts.tokens);
   text << human_bytes(bytes) << " of sums, " << human_seconds(seconds) << ", peak memory "
        << human_bytes(peak_rss_bytes) << "\n";
   return text.str();
@@ -87,7 +90,9 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
     partial.discard_after(error);
     throw;
   }
-  report.manifest = StatsStore::open(partial.work()).manifest();
+  StatsStore store = StatsStore::open(partial.work());
+  report.manifest = store.manifest();
+  report.effective_tokens = detail::effective_tokens(store, session.sites);
   std::filesystem::remove(partial.work() / detail::kFinishedParts);
   partial.finish();
   report.warnings = session.warnings;

@@ -8,6 +8,7 @@
 
 #include "collection.h"
 #include "collection_plan.h"
+#include "effective_tokens.h"
 #include "estimator_set.h"
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
@@ -147,11 +148,21 @@ class SensitivityRun {
     sources.statistics->check_model(session_.identity);
     sources.statistics->require(set_.statistics);
     report_.counts = sources.statistics->manifest().counts;
+    report_.effective_tokens = detail::effective_tokens(*sources.statistics, session_.sites);
+  }
+
+  /// What the estimators read, and how much data that is worth.
+  StatisticSet collected() const {
+    StatisticSet read(set_.statistics, set_.statistic_options(job_.plugin_options));
+    if (!read.needs_gradients()) return read;
+    std::vector<std::string> names = set_.statistics;
+    names.emplace_back("gradient-energy");
+    return StatisticSet(names, set_.statistic_options(job_.plugin_options));
   }
 
   void collect(const std::filesystem::path& work, Sources& sources) {
     const std::filesystem::path directory = work / "collected";
-    const StatisticSet statistics(set_.statistics, set_.statistic_options(job_.plugin_options));
+    const StatisticSet statistics = collected();
     if (statistics.empty() && set_.probes.empty()) return;
     report_.plan = detail::plan_collection(session_, statistics, set_.probes);
     detail::announce(report_.plan, work, listener_);
@@ -161,6 +172,7 @@ class SensitivityRun {
           detail::collect_statistics(session_, statistics, directory / "statistics", listener_);
       sources.statistics = StatsStore::open(directory / "statistics");
       report_.counts = sources.statistics->manifest().counts;
+      report_.effective_tokens = detail::effective_tokens(*sources.statistics, session_.sites);
     }
     int number = 0;
     for (const auto& [name, probe] : set_.probes) {

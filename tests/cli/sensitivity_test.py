@@ -71,8 +71,25 @@ class Calibration(CliTestCase):
         summary = self.path("b/summary.json")
         self.succeed("sensitivity", MODEL, "--estimator", "gradient-weighted,pqi", "--set", "pqi.nodes=2", *DATA, "--out", self.path("b"))
         rows = [row["statistic"] for row in load_json(summary)["plan"]["statistics"]]
-        self.assertEqual(rows[0], "token-energy")
-        self.assertIn("gradients of pqi", rows[1])
+        self.assertEqual(rows[:2], ["gradient-energy", "token-energy"])
+        self.assertIn("gradients of pqi", rows[2])
+
+    def test_how_many_tokens_count_is_told(self):
+        report = json.loads(self.succeed("calibrate", MODEL, "--collect", "gradient-energy,token-energy", *DATA, "--out",
+                                         self.path("a"), "--json").stdout)
+        tensors = read_safetensors(os.path.join(self.path("a"), "block-00002.safetensors"))
+        name = "model.layers.2.self_attn.k_proj"
+        energy, squared = (tensors[f"{name}.gradient-energy.{sum}"][0] for sum in ("energy", "energy_squared"))
+        self.assertAlmostEqual(report["effective_tokens"][name], energy ** 2 / squared, places=9)
+        self.assertEqual(len(report["effective_tokens"]), 28)
+        for count in report["effective_tokens"].values():
+            self.assertTrue(1 < count < 6 * 48)
+        wanted = ["sensitivity", MODEL, "--estimator", "gradient-weighted"]
+        self.succeed(*wanted, "--stats", self.path("a"), "--out", self.path("b"))
+        self.assertIn("effective tokens", self.succeed(*wanted, *DATA, "--out", self.path("c")).stdout)
+        for name in "bc":
+            summary = load_json(self.path(f"{name}/summary.json"))
+            self.assertEqual(summary["effective_tokens"], report["effective_tokens"])
 
     def test_a_killed_calibration_resumes_in_any_set_to_the_same_bytes(self):
         command = ["calibrate", MODEL, "--collect", "gram,fisher-sequence,token-energy", *DATA, "--sequences-per-set", "2"]

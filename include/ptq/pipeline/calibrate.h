@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ struct CalibrateReport {
   CollectionPlan plan;
   StoreManifest manifest;
   double mean_nll = -1;  ///< nats per target token; −1: no loss was taken
+  /// (ΣD)²/ΣD² with D_t = ‖g_t‖², by linear; empty unless "gradient-energy" was collected.
+  std::map<std::string, double> effective_tokens;
   double seconds = 0;
   int64_t bytes = 0;  ///< of the sums on disk
   int64_t peak_rss_bytes = 0;
