@@ -3,6 +3,10 @@
 import json
 import sys
 
+# What is collected, and floor and goal of its ratio to a forward pass: forward once, forward again and backward for the
+# gradients of the inputs, and for the Fisher diagonal a product of the size of the weight's gradient.
+GRADIENT_RUNS = (("token-energy", 3, 3.5), ("token-energy,fisher-sequence", 4, 4.6))
+
 
 def load(path):
     with open(path, encoding="utf-8") as file:
@@ -35,6 +39,14 @@ def main():
     print(f"\neval: {evaluation['tokens'] / seconds:.0f} tokens/s, {flops / seconds / 1e9:.1f} GFLOP/s, "
           f"{100 * flops / seconds / rate:.1f} % of sgemm; perplexity {evaluation['model']['perplexity']:.4f}; "
           f"peak RSS {evaluation['peak_rss_bytes'] / 2**20:.0f} MiB")
+    forwards = [load(f"{results}/forward-{i}.json") for i in (1, 2)]
+    forward = sum(run["seconds"] for run in forwards) / 2
+    print(f"\ncalibrate, {forwards[0]['tokens']} tokens; a forward pass with loss takes {forward:.2f} s "
+          f"({', '.join(format(run['seconds'], '.2f') for run in forwards)}):")
+    for name, least, goal in GRADIENT_RUNS:
+        run = load(f"{results}/calibrate-{name}.json")
+        print(f"  {name:<30}{run['seconds']:8.2f} s {run['seconds'] / forward:6.2f} x forward (floor {least}, goal {goal}); "
+              f"{run['tokens']} tokens, peak RSS {run['peak_rss_bytes'] / 2**20:.0f} MiB")
     print(f"\nquantize (rtn, whole process): {rtn_seconds:.2f} s, peak RSS {rtn['timing']['peak_rss_bytes'] / 2**20:.0f} MiB")
 
 

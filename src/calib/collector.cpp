@@ -85,15 +85,21 @@ std::vector<std::string> StatisticSet::names() const {
   return names;
 }
 
-int64_t StatisticSet::bytes(const std::vector<LinearSite>& sites) const {
+int64_t StatisticSet::bytes(const std::vector<LinearSite>& sites, const std::string& name) const {
+  const Statistic& statistic = *statistics_.at(name);
   int64_t bytes = 0;
   std::set<std::string> inputs;
-  for (const LinearSite& site : sites) {
-    const bool first = inputs.insert(site.input).second;
-    for (const auto& entry : statistics_)
-      if (first || entry.second->needs_gradients()) bytes += bytes_of(*entry.second, site);
-  }
+  for (const LinearSite& site : sites)
+    if (inputs.insert(site.input).second || statistic.needs_gradients())
+      bytes += bytes_of(statistic, site);
   return bytes;
+}
+
+int64_t StatisticSet::bytes(const std::vector<LinearSite>& sites) const {
+  int64_t sum = 0;
+  for (const auto& entry : statistics_)
+    sum += bytes(sites, entry.first);
+  return sum;
 }
 
 Sums empty_sums(const Statistic& statistic, int64_t out, int64_t in) {

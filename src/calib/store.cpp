@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -17,6 +18,7 @@ namespace ptq {
 namespace {
 
 constexpr const char* kManifest = "manifest.json";
+constexpr const char* kParts = "parts";  // how many parts of the data a file's sums are over
 
 std::string joined(const std::vector<std::string>& names, const std::string& between) {
   std::string text;
@@ -28,6 +30,12 @@ std::string joined(const std::vector<std::string>& names, const std::string& bet
 bool all_finite(const at::Tensor& tensor) {
   // Finite values may overflow in their sum, so that one only proves that all is well.
   return std::isfinite(tensor.sum().item<double>()) || tensor.isfinite().all().item<bool>();
+}
+
+/// 0 if the file does not say.
+int64_t parts_in(const SafetensorsFile& file) {
+  const auto found = file.metadata().find(kParts);
+  return found == file.metadata().end() ? 0 : std::strtoll(found->second.c_str(), nullptr, 10);
 }
 
 /// Whose sums `statistic` keeps: the linear's own, or those of its input.
@@ -55,22 +63,43 @@ std::filesystem::path stats_block_file(const std::filesystem::path& directory, i
   return directory / name.data();
 }
 
+void add_stats_part(const std::filesystem::path& file, int64_t part,
+                    const std::map<std::string, at::Tensor>& sums) {
+  if (part > 0) {
+    const SafetensorsFile earlier(file);
+    const int64_t parts = parts_in(earlier);
+    if (parts == part + 1) return;
+    if (parts != part || earlier.entries().size() != sums.size())
+      throw FormatError(file.string() + " holds " + std::to_string(earlier.entries().size()) +
+                            " sums of " + std::to_string(parts) + " parts of the data, not " +
+                            std::to_string(sums.size()) + " of " + std::to_string(part),
+                        "--overwrite without --resume starts afresh");
+    for (const auto& [key, tensor] : sums) {
+      const at::Tensor before = earlier.tensor(key);
+      if (before.sizes() != tensor.sizes() || before.scalar_type() != tensor.scalar_type())
+        throw FormatError(file.string() + ": " + key + " has another shape or dtype than before");
+      tensor.add_(before);
+      earlier.release(key);
+    }
+  }
+  for (const auto& [key, tensor] : sums)
+    if (!all_finite(tensor))
+      throw NumericalError("the statistic " + key + " is not finite",
+                           "use fewer or other calibration texts");
+  write_safetensors(file, sums, {{kParts, std::to_string(part + 1)}});
+}
+
 void write_stats_block(const std::filesystem::path& directory, int64_t index,
-                       const std::vector<LinearSite>& sites, const Collector& collector) {
+                       const std::vector<LinearSite>& sites, const Collector& collector,
+                       int64_t part) {
   std::map<std::string, at::Tensor> tensors;
   for (const LinearSite& site : sites) {
     const SiteStats stats = collector.stats(site);
-    for (const auto& [name, statistic] : collector.statistics().all()) {
-      for (const auto& [sum, tensor] : *stats.all().at(name)) {
-        const std::string key = owner_of(*statistic, site) + "." + name + "." + sum;
-        if (!tensors.emplace(key, tensor).second) continue;
-        if (!all_finite(tensor))
-          throw NumericalError("the statistic " + key + " is not finite",
-                               "use fewer or other calibration texts");
-      }
-    }
+    for (const auto& [name, statistic] : collector.statistics().all())
+      for (const auto& [sum, tensor] : *stats.all().at(name))
+        tensors.emplace(owner_of(*statistic, site) + "." + name + "." + sum, tensor);
   }
-  write_safetensors(stats_block_file(directory, index), tensors);
+  add_stats_part(stats_block_file(directory, index), part, tensors);
 }
 
 void write_stats_manifest(const std::filesystem::path& directory, const StoreManifest& manifest) {

@@ -1,6 +1,5 @@
 #include "ptq/io/checkpoint_writer.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <set>
 #include <stdexcept>
@@ -8,8 +7,6 @@
 #include <utility>
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
-#include <sys/file.h>
 
 #include "atomic_file.h"
 #include "mapped_file.h"
@@ -27,12 +24,6 @@ fs::path with_suffix(const fs::path& directory, const char* suffix) {
   return directory.string() + suffix;
 }
 
-/// The path without a trailing separator, which would put siblings inside the directory.
-fs::path plain(const fs::path& path) {
-  const fs::path normal = path.lexically_normal();
-  return normal.has_filename() ? normal : normal.parent_path();
-}
-
 void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
@@ -40,7 +31,7 @@ void remove_tree(const fs::path& path) {
 }
 
 fs::path partial_of(const fs::path& directory) {
-  return with_suffix(plain(directory), ".ptq-partial");
+  return with_suffix(without_trailing_separator(directory), ".ptq-partial");
 }
 
 std::string shard_name(int index, int shards) {
@@ -56,14 +47,9 @@ bool holds(const fs::path& outer, const fs::path& inner) {
 }
 }  // namespace
 
-/// An advisory lock on the partial directory, held as long as the descriptor is open.
-struct CheckpointWriter::Lock {
-  FileDescriptor directory;
-};
-
 CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(std::move(options)) {
   if (options_.shards < 1) throw std::logic_error("a checkpoint has at least one shard");
-  options_.directory = plain(options_.directory);
+  options_.directory = without_trailing_separator(options_.directory);
   if (options_.directory.empty()) throw ConfigError("the output directory has no name");
   partial_ = partial_of(options_.directory);
   try {
@@ -106,12 +92,7 @@ void CheckpointWriter::open_partial() {
   std::error_code error;
   fs::create_directories(partial_, error);
   if (error) throw_write_error("create", partial_, error.value());
-  lock_ = std::make_unique<Lock>();
-  lock_->directory = FileDescriptor(::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock_->directory.valid()) throw_write_error("open", partial_, errno);
-  // A file system without locks must not stop the run.
-  if (::flock(lock_->directory.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-    throw ConfigError("another run is writing to " + shown(partial_));
+  lock_.emplace(partial_);
   std::set<fs::path> shards;
   for (int i = 0; i < options_.shards; ++i)
     shards.insert(shard_path(i));

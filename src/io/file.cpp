@@ -40,6 +40,11 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   file.commit();
 }
 
+std::filesystem::path without_trailing_separator(const std::filesystem::path& path) {
+  const std::filesystem::path normal = path.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
 void require_disk_space(const std::filesystem::path& path, int64_t bytes) {
   const int64_t free_bytes = available_disk_bytes(path);
   if (free_bytes < bytes)

@@ -7,10 +7,11 @@
 #include <ATen/ATen.h>
 
 #include "collection.h"
+#include "collection_plan.h"
+#include "effective_tokens.h"
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
-#include "ptq/io/file.h"
 #include "ptq/io/memory.h"
 #include "ptq/report/table.h"
 
@@ -36,7 +37,9 @@ int64_t bytes_in(const std::filesystem::path& directory) {
 
 Json CalibrateReport::to_json() const {
   Json json = manifest.to_json();
+  json["plan"] = plan.to_json();
   json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);
+  json["effective_tokens"] = effective_tokens;
   json["seconds"] = seconds;
   json["bytes"] = bytes;
   json["peak_rss_bytes"] = peak_rss_bytes;
@@ -53,6 +56,7 @@ std::string CalibrateReport::text() const {
   if (mean_nll >= 0)
     text << "mean NLL: " << fixed(mean_nll, 6) << " nats a token over " << manifest.counts.targets
          << " targets\n";
+  text << detail::effective_tokens_line(effective_tokens, manifest.counts.tokens);
   text << human_bytes(bytes) << " of sums, " << human_seconds(seconds) << ", peak memory "
        << human_bytes(peak_rss_bytes) << "\n";
   return text.str();
@@ -74,23 +78,22 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
       {"cpu", cpu_level_name(cpu_level())},
       {"statistics", statistics.options()},
       {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
+      {"sequences_per_set", session.sequences_per_set},
       {"inputs", session.whole_identity()}};
   detail::PartialDirectory partial(job.out, identity, job.resume, job.overwrite);
-  int64_t needed = statistics.bytes(session.sites);
-  if (statistics.needs_gradients())
-    needed += GradientSweep::state_bytes(*session.input.model, session.tokens.numel());
-  require_disk_space(job.out, needed);
-  listener.note("sums of " + human_bytes(statistics.bytes(session.sites)) + ", at most " +
-                human_bytes(needed) + " of disk while collecting");
   CalibrateReport report;
+  report.plan = detail::plan_collection(session, statistics);
+  detail::announce(report.plan, partial.work(), listener);
   try {
     report.mean_nll = detail::collect_statistics(session, statistics, partial.work(), listener);
   } catch (const std::exception& error) {
     partial.discard_after(error);
     throw;
   }
-  report.manifest = StatsStore::open(partial.work()).manifest();
-  std::filesystem::remove(partial.work() / "loss.json");
+  StatsStore store = StatsStore::open(partial.work());
+  report.manifest = store.manifest();
+  report.effective_tokens = detail::effective_tokens(store, session.sites);
+  std::filesystem::remove(partial.work() / detail::kFinishedParts);
   partial.finish();
   report.warnings = session.warnings;
   report.bytes = bytes_in(job.out);

@@ -1,5 +1,7 @@
 #include "calibration_session.h"
 
+#include <algorithm>
+
 #include <ATen/ATen.h>
 
 #include "calibration_windows.h"
@@ -48,6 +50,19 @@ void CalibrationSession::read_windows(const std::filesystem::path& model,
                       "use fewer shards");
   data_identity["ids"] = token_digest(read.tokens);
   tokens = read.tokens.contiguous().narrow(0, windows.first, windows.end - windows.first);
+  sequences_per_set = data.sequences_per_set;
+  if (sequences_per_set <= 0)
+    sequences_per_set = std::max<int64_t>(
+        1, kSetStateBytes / GradientSweep::state_bytes(*input.model, tokens.size(1)));
+  sequences_per_set = std::min(sequences_per_set, tokens.size(0));
+}
+
+std::vector<WindowSet> CalibrationSession::window_sets() const {
+  std::vector<WindowSet> sets;
+  for (int64_t first = 0; first < tokens.size(0); first += sequences_per_set)
+    sets.push_back({tokens.narrow(0, first, std::min(sequences_per_set, tokens.size(0) - first)),
+                    windows.first + first});
+  return sets;
 }
 
 std::vector<LinearSite> CalibrationSession::block_sites(int64_t index) const {

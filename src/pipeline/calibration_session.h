@@ -10,6 +10,12 @@
 
 namespace ptq::detail {
 
+/// Windows that go through the model together.
+struct WindowSet {
+  at::Tensor tokens;         ///< int64 [windows, seq]
+  int64_t first_window = 0;  ///< the number of the first among all
+};
+
 /// A model and the windows that statistics are collected over.
 struct CalibrationSession {
   OpenedModel input;
@@ -17,6 +23,7 @@ struct CalibrationSession {
   at::Tensor tokens;    ///< int64 [windows, seq] of this shard; undefined without data
   WindowRange windows;  ///< their place among all
   int64_t windows_total = 0;
+  int64_t sequences_per_set = 0;  ///< windows that go through the model together
   LabelSource labels;
   Json calibration;    ///< CalibrationReport, or null
   Json identity;       ///< what a store of these statistics belongs to, without the data
@@ -29,6 +36,8 @@ struct CalibrationSession {
   CalibrationSession(const std::filesystem::path& model, const CalibrationData& data,
                      const std::function<void()>& poll);
 
+  /// The session's windows in sets of `sequences_per_set`, the last one smaller.
+  std::vector<WindowSet> window_sets() const;
   /// The sites of block `index`.
   std::vector<LinearSite> block_sites(int64_t index) const;
   /// `identity` with the data's part.

@@ -6,9 +6,12 @@
 
 namespace ptq::detail {
 
-/// Collects `statistics` over the session's windows into a store at `directory`: in a sweep forward
-/// alone if none of them needs gradients.  What is there of an interrupted collection is gone on
-/// with.  Returns the mean NLL in nats per target token, or −1 where no loss was taken.
+/// The file beside the sums that says how far a collection is; of no use when it is complete.
+constexpr const char* kFinishedParts = "finished.json";
+
+/// Collects `statistics` over the session's windows, set by set, into a store at `directory`: in a
+/// sweep forward alone if none of them needs gradients.  What is there of an interrupted collection
+/// is gone on with.  Returns the mean NLL in nats per target token, or −1 where no loss was taken.
 double collect_statistics(const CalibrationSession& session, const StatisticSet& statistics,
                           const std::filesystem::path& directory, ProgressListener& listener);
 

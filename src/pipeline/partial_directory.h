@@ -1,8 +1,10 @@
 #pragma once
 #include <exception>
 #include <filesystem>
+#include <optional>
 
 #include "ptq/core/options.h"
+#include "ptq/io/directory_lock.h"
 
 namespace ptq::detail {
 
@@ -11,8 +13,10 @@ namespace ptq::detail {
 class PartialDirectory {
  public:
   /// Throws ConfigError if `path` or an unfinished run of it exists and may not be replaced or gone
-  /// on with, and, naming what changed, if the unfinished run has another `identity`.
-  PartialDirectory(std::filesystem::path path, const Json& identity, bool resume, bool overwrite);
+  /// on with, if another run is at work in it, and, naming what changed, if the unfinished run has
+  /// another `identity`.
+  PartialDirectory(const std::filesystem::path& path, const Json& identity, bool resume,
+                   bool overwrite);
 
   const std::filesystem::path& work() const& { return work_; }
   /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
@@ -23,6 +27,7 @@ class PartialDirectory {
 
  private:
   std::filesystem::path path_, work_;
+  std::optional<DirectoryLock> lock_;  // of work_
 };
 
 }  // namespace ptq::detail

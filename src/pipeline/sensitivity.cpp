@@ -7,6 +7,8 @@
 #include <ATen/ATen.h>
 
 #include "collection.h"
+#include "collection_plan.h"
+#include "effective_tokens.h"
 #include "estimator_set.h"
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
@@ -124,6 +126,7 @@ class SensitivityRun {
             {"cpu", cpu_level_name(cpu_level())},
             {"estimators", names},
             {"statistics", set_.statistic_options(job_.plugin_options)},
+            {"sequences_per_set", session_.sequences_per_set},
             {"stats", job_.stats.string()},
             {"inputs", session_.whole_identity()},
             {"validation", validation_ ? validation_->identity() : Json()}};
@@ -145,24 +148,37 @@ class SensitivityRun {
     sources.statistics->check_model(session_.identity);
     sources.statistics->require(set_.statistics);
     report_.counts = sources.statistics->manifest().counts;
+    report_.effective_tokens = detail::effective_tokens(*sources.statistics, session_.sites);
+  }
+
+  /// What the estimators read, and how much data that is worth.
+  StatisticSet collected() const {
+    StatisticSet read(set_.statistics, set_.statistic_options(job_.plugin_options));
+    if (!read.needs_gradients()) return read;
+    std::vector<std::string> names = set_.statistics;
+    names.emplace_back("gradient-energy");
+    return StatisticSet(names, set_.statistic_options(job_.plugin_options));
   }
 
   void collect(const std::filesystem::path& work, Sources& sources) {
-    const std::filesystem::path collected = work / "collected";
-    if (!set_.statistics.empty()) {
-      const StatisticSet statistics(set_.statistics, set_.statistic_options(job_.plugin_options));
+    const std::filesystem::path directory = work / "collected";
+    const StatisticSet statistics = collected();
+    if (statistics.empty() && set_.probes.empty()) return;
+    report_.plan = detail::plan_collection(session_, statistics, set_.probes);
+    detail::announce(report_.plan, work, listener_);
+    if (!statistics.empty()) {
       report_.stats_bytes = statistics.bytes(session_.sites);
       report_.mean_nll =
-          detail::collect_statistics(session_, statistics, collected / "statistics", listener_);
-      sources.statistics = StatsStore::open(collected / "statistics");
+          detail::collect_statistics(session_, statistics, directory / "statistics", listener_);
+      sources.statistics = StatsStore::open(directory / "statistics");
       report_.counts = sources.statistics->manifest().counts;
+      report_.effective_tokens = detail::effective_tokens(*sources.statistics, session_.sites);
     }
     int number = 0;
     for (const auto& [name, probe] : set_.probes) {
-      const auto directory = collected / ("probe-" + std::to_string(number++));
-      const detail::ProbeOutcome outcome =
-          detail::collect_probe(session_, probe, directory, listener_);
-      sources.probes.emplace(name, StatsStore::open(directory));
+      const auto store = directory / ("probe-" + std::to_string(number++));
+      const detail::ProbeOutcome outcome = detail::collect_probe(session_, probe, store, listener_);
+      sources.probes.emplace(name, StatsStore::open(store));
       report_.counts = sources.probes.at(name).manifest().counts;
       for (size_t i = 0; i < set_.entries.size(); ++i)
         for (const GradientProbe& own : set_.entries[i].estimator->probes())

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "effective_tokens.h"
 #include "ptq/pipeline/sensitivity.h"
 #include "ptq/report/table.h"
 
@@ -51,6 +52,8 @@ Json SensitivityReport::to_json() const {
     json["estimators"][estimator.label] = json_of(estimator);
   json["counts"] = {
       {"sequences", counts.sequences}, {"tokens", counts.tokens}, {"targets", counts.targets}};
+  json["effective_tokens"] = effective_tokens;
+  json["plan"] = plan.statistics.empty() ? Json() : plan.to_json();
   json["identity"] = identity;
   json["calibration"] = calibration;
   json["mean_nll"] = mean_nll < 0 ? Json() : Json(mean_nll);
@@ -87,6 +90,7 @@ std::string SensitivityReport::text() const {
     text << "\n";
   }
   if (validation) text << validation->text() << "\n";
+  text << detail::effective_tokens_line(effective_tokens, counts.tokens);
   text << "collected in " << human_seconds(collect_seconds) << ", all in " << human_seconds(seconds)
        << ", peak memory " << human_bytes(peak_rss_bytes) << "\n";
   return text.str();

@@ -127,6 +127,8 @@ TEST(StatisticSet, TellsItsOptionsAndBytes) {
   const int64_t shared = 6 * 8, own = 2 * 6 * 6 * 4;
   EXPECT_EQ(statistics.bytes({pair.first}), shared + own);
   EXPECT_EQ(statistics.bytes({pair.first, pair.second}), shared + 2 * own);
+  EXPECT_EQ(statistics.bytes({pair.first, pair.second}, "mean-square"), shared);
+  EXPECT_EQ(statistics.bytes({pair.first, pair.second}, "weighted-gram"), 2 * own);
   EXPECT_TRUE(StatisticSet().empty());
 }
 

@@ -14,6 +14,7 @@
 
 namespace {
 
+using ptq::add_stats_part;
 using ptq::ConfigError;
 using ptq::FormatError;
 using ptq::Json;
@@ -187,8 +188,41 @@ TEST(StatsStore, SumsThatAreNotFiniteAreNotWritten) {
   }
   EXPECT_THAT(message_of<ptq::NumericalError>(
                   [&] { write_stats_block(scratch / "store", 0, sites_of(0), collector); }),
-              HasSubstr("q_proj.fisher-sequence.sum is not finite"));
+              HasSubstr("attn.input.gram.sum is not finite"));
   EXPECT_TRUE(std::filesystem::is_empty(scratch / "store"));
+}
+
+TEST(StatsStore, PartsOfTheDataAddUpInOneFile) {
+  const Scratch scratch;
+  const std::filesystem::path directory = scratch / "parts";
+  std::filesystem::create_directories(directory);
+  const std::vector<std::pair<int64_t, int64_t>> parts = {{0, 3}, {3, 4}, {4, kWindows}};
+  for (int block = 0; block < kBlocks; ++block)
+    for (size_t part = 0; part < parts.size(); ++part)
+      for (int time = 0; time < 2; ++time)  // the second time as after an interruption
+        write_stats_block(directory, block, sites_of(block),
+                          collect(block, parts[part].first, parts[part].second),
+                          static_cast<int64_t>(part));
+  write_stats_manifest(directory, manifest_of(0, kWindows));
+  StatsStore whole = StatsStore::open(write_store(scratch / "whole", 0, kWindows));
+  StatsStore added = StatsStore::open(directory);
+  expect_same(whole, added, 1e-5);  // float32 sums of 30 terms
+}
+
+TEST(StatsStore, APartIsAddedBehindThoseBeforeItOnly) {
+  const Scratch scratch;
+  const std::filesystem::path file = scratch / "block.safetensors";
+  const std::map<std::string, at::Tensor> sums = {{"a", at::ones({2})}, {"b", at::ones({3})}};
+  const auto add = [&](int64_t part, const std::map<std::string, at::Tensor>& part_sums) {
+    return message_of<FormatError>([&] { add_stats_part(file, part, part_sums); });
+  };
+  add_stats_part(file, 0, sums);
+  EXPECT_THAT(add(2, sums), HasSubstr("2 sums of 1 parts of the data, not 2 of 2"));
+  EXPECT_THAT(add(1, {{"a", at::ones({2})}}), HasSubstr("2 sums of 1 parts"));
+  EXPECT_THAT(add(1, {{"a", at::ones({2})}, {"c", at::ones({3})}}), HasSubstr("\"c\""));
+  EXPECT_THAT(add(1, {{"a", at::ones({2})}, {"b", at::ones({4})}}), HasSubstr("another shape"));
+  ptq::write_safetensors(file, sums);
+  EXPECT_THAT(add(1, sums), HasSubstr("2 sums of 0 parts"));
 }
 
 TEST(StatsStore, NamesTheBlockFileThatIsBroken) {

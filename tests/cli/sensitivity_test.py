@@ -26,19 +26,102 @@ class Calibration(CliTestCase):
         whole = self.collect("whole", *statistics)
         parts = [self.collect(f"part{i}", *statistics, "--shard", f"{i}/3") for i in (3, 1, 2)]
         self.succeed("stats", "merge", *parts, "--out", self.path("merged"))
-        manifests = [load_json(os.path.join(path, "manifest.json")) for path in (whole, self.path("merged"))]
-        for count in ("sequences", "tokens", "targets"):
+        self.assert_same_sums(whole, self.path("merged"))
+
+    def assert_same_sums(self, first, second):
+        """Equal counts, and sums equal up to the rounding of float32 sums over the same numbers in another order."""
+        manifests = [load_json(os.path.join(path, "manifest.json")) for path in (first, second)]
+        for count in ("sequences", "tokens", "targets", "windows"):
             self.assertEqual(manifests[0][count], manifests[1][count])
-        for name in sorted(os.listdir(whole)):
+        for name in sorted(os.listdir(first)):
             if not name.endswith(".safetensors"):
                 continue
-            one, other = (read_safetensors(os.path.join(path, name)) for path in (whole, self.path("merged")))
+            one, other = (read_safetensors(os.path.join(path, name)) for path in (first, second))
             self.assertEqual(one.keys(), other.keys())
             for key in one:
                 largest = max(abs(v) for v in one[key])
-                # float32 sums over the same numbers in another order.
                 for a, b in zip(one[key], other[key]):
                     self.assertLessEqual(abs(a - b), 1e-5 * largest, key)
+
+    def test_sets_of_windows_give_what_all_windows_at_once_give(self):
+        for statistics in ("gram,mean-magnitude", "gram,token-energy,fisher-sequence,gradient-energy"):
+            name = statistics.rpartition(",")[2]
+            more = ["--collect", statistics, "--labels", "sampled"]  # a draw must not depend on the set
+            whole = self.collect(name, *more)
+            for size in (1, 4):
+                self.assert_same_sums(whole, self.collect(f"{name}{size}", *more, "--sequences-per-set", str(size)))
+        self.fail_with(2, ["--sequences-per-set"], "calibrate", MODEL, "--collect", "gram", *DATA, "--sequences-per-set", "-1", "--out",
+                       self.path("x"))
+
+    def test_the_memory_of_each_statistic_is_told_before_the_work(self):
+        result = self.succeed("calibrate", MODEL, "--collect", "token-energy,fisher-token", *DATA, "--sequences-per-set", "4", "--out",
+                              self.path("a"), "--json")
+        lines = result.stderr.splitlines()
+        plan = json.loads(result.stdout)["plan"]
+        # Four blocks with six linears of 128 inputs and one of 384.
+        tensors = read_safetensors(os.path.join(self.path("a"), "block-00000.safetensors"))
+        for statistic, width in (("fisher-token", 4), ("token-energy", 8)):
+            row, = (row for row in plan["statistics"] if row["statistic"] == statistic)
+            resident = sum(len(values) * width for key, values in tensors.items() if f".{statistic}." in key)
+            self.assertEqual(row, {"statistic": statistic, "resident_bytes": resident, "stored_bytes": 4 * resident})
+            self.assertTrue(any(f"{statistic}: " in line and "stored" in line for line in lines[:3]), lines)
+        self.assertEqual(plan["state_bytes"], (4 + 3) * 4 * 48 * 128 * 4)
+        self.assertEqual(plan["disk_bytes"], plan["state_bytes"] + sum(row["resident_bytes"] + row["stored_bytes"] for row in
+                                                                      plan["statistics"]))
+        summary = self.path("b/summary.json")
+        self.succeed("sensitivity", MODEL, "--estimator", "gradient-weighted,pqi", "--set", "pqi.nodes=2", *DATA, "--out", self.path("b"))
+        rows = [row["statistic"] for row in load_json(summary)["plan"]["statistics"]]
+        self.assertEqual(rows[:2], ["gradient-energy", "token-energy"])
+        self.assertIn("gradients of pqi", rows[2])
+
+    def test_how_many_tokens_count_is_told(self):
+        report = json.loads(self.succeed("calibrate", MODEL, "--collect", "gradient-energy,token-energy", *DATA, "--out",
+                                         self.path("a"), "--json").stdout)
+        tensors = read_safetensors(os.path.join(self.path("a"), "block-00002.safetensors"))
+        name = "model.layers.2.self_attn.k_proj"
+        energy, squared = (tensors[f"{name}.gradient-energy.{sum}"][0] for sum in ("energy", "energy_squared"))
+        self.assertAlmostEqual(report["effective_tokens"][name], energy ** 2 / squared, places=9)
+        self.assertEqual(len(report["effective_tokens"]), 28)
+        for count in report["effective_tokens"].values():
+            self.assertTrue(1 < count < 6 * 48)
+        wanted = ["sensitivity", MODEL, "--estimator", "gradient-weighted"]
+        self.succeed(*wanted, "--stats", self.path("a"), "--out", self.path("b"))
+        self.assertIn("effective tokens", self.succeed(*wanted, *DATA, "--out", self.path("c")).stdout)
+        for name in "bc":
+            summary = load_json(self.path(f"{name}/summary.json"))
+            self.assertEqual(summary["effective_tokens"], report["effective_tokens"])
+
+    def test_a_killed_calibration_resumes_in_any_set_to_the_same_bytes(self):
+        command = ["calibrate", MODEL, "--collect", "gram,fisher-sequence,token-energy", *DATA, "--sequences-per-set", "2"]
+        self.succeed(*command, "--out", self.path("whole"))
+        resumed = collections.Counter()
+        for lines in (5, 9, 12, 13, 14, 17, 20, 21, 25, 28):  # four tell the plan, eight each of three sets
+            out = self.path(f"killed{lines}")
+            self.kill_after(lines, *command, "--out", out)
+            if not os.path.exists(out):
+                finished = os.path.join(out + ".ptq-partial", "finished.json")
+                resumed[len(load_json(finished)["nll"]) if os.path.exists(finished) else 0] += 1
+                self.succeed(*command, "--out", out, "--resume")
+            self.assertEqual(file_hashes(self.path("whole")), file_hashes(out), f"killed after {lines} lines")
+        self.assertTrue(all(resumed[done] for done in (0, 1, 2)), f"sets done where runs were killed: {resumed}")
+
+    def test_two_runs_do_not_write_one_output(self):
+        # Long enough that the first run is not done before it is halted.
+        data = ["--calibration", CALIBRATION, "--samples", "48", "--seqlen", "64", "--threads", "1"]
+        command = ["calibrate", MODEL, "--collect", "fisher-sequence", *data, "--out", self.path("out")]
+        with subprocess.Popen([PTQ, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            for _ in range(4):
+                process.stderr.readline()
+            process.send_signal(signal.SIGSTOP)
+            try:
+                for option in ("--resume", "--overwrite"):
+                    self.fail_with(2, ["another run is writing to"], *command, option)
+            finally:
+                process.send_signal(signal.SIGCONT)
+            process.stderr.read()
+            self.assertEqual(process.wait(), 0)
+        self.succeed(*command[:-1], self.path("alone"))
+        self.assertEqual(file_hashes(self.path("alone")), file_hashes(self.path("out")))
 
     def test_a_store_answers_like_the_data_it_came_from(self):
         store = self.collect("store", "--collect", "mean-magnitude,mean-square,token-energy")
@@ -124,16 +207,11 @@ class Sensitivity(CliTestCase):
         self.assertLess(abs(figures["sum"] - change), 1e-5)
 
     def test_a_killed_run_resumes_to_the_same_bytes(self):
-        command = ["sensitivity", MODEL, "--estimator", "fisher,pqi", "--set", "pqi.nodes=2", *DATA]
+        command = ["sensitivity", MODEL, "--estimator", "fisher,pqi", "--set", "pqi.nodes=2", *DATA, "--sequences-per-set", "4"]
         self.succeed(*command, "--out", self.path("whole"))
-        for steps in (2, 7, 12, 20):
+        for steps in (2, 7, 12, 20, 29, 38, 45, 53, 61):  # 4 tell the plan; two sets of 8 steps, and at two nodes as many
             out = self.path(f"killed{steps}")
-            with subprocess.Popen([PTQ, *command, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-                for _ in range(steps):
-                    if not process.stderr.readline():
-                        break
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            self.kill_after(steps, *command, "--out", out)
             if not os.path.exists(out):
                 self.succeed(*command, "--out", out, "--resume")
             for name in ("scores.csv", "scores.safetensors"):
@@ -214,13 +292,7 @@ class Validation(CliTestCase):
         resumed = 0
         for lines in (50, 80, 110):  # 36 come before the first measurement, 100 after
             out = self.path(f"killed{lines}")
-            with subprocess.Popen([PTQ, *self.COMMAND, "--out", out], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                  text=True) as process:
-                for _ in range(lines):
-                    if not process.stderr.readline():
-                        break
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            self.kill_after(lines, *self.COMMAND, "--out", out)
             if not os.path.exists(out):
                 resumed += os.path.exists(os.path.join(out + ".ptq-partial", "validation", "measured.jsonl"))
                 self.succeed(*self.COMMAND, "--out", out, "--resume")

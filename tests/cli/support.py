@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import tempfile
@@ -82,6 +83,15 @@ class CliTestCase(unittest.TestCase):
         for text in mention:
             self.assertIn(text, result.stderr)
         return result
+
+    def kill_after(self, lines, *args):
+        """Runs ptq and kills it when it has written so many lines to stderr, if it is not done by then."""
+        with subprocess.Popen([PTQ, *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            for _ in range(lines):
+                if not process.stderr.readline():
+                    break
+            process.send_signal(signal.SIGKILL)
+            process.wait()
 
     def assert_same_output(self, first, second):
         """Two outputs are the same byte for byte; the manifests but for times and the command as typed."""

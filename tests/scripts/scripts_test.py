@@ -65,6 +65,7 @@ class Scripts(unittest.TestCase):
             shutil.copy(os.path.join(MODEL, name), self.path(name))
         result = self.succeed("bench.sh", "model", "calibration.txt", "heldout.txt", "--out", "results", PTQ_BIN_DIR="bin")
         self.assertIn("1000 tokens/s", result.stdout)
+        self.assertRegex(result.stdout, r"token-energy,fisher-sequence +1.00 s +1.00 x forward \(floor 4, goal 4.6\)")
         self.assertIn("gptq.json", os.listdir(self.path("results")))
         self.assertEqual(self.run_script("bench.sh").returncode, 2)
 

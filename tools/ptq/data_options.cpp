@@ -43,6 +43,12 @@ void SweepArgs::declare(CLI::App& command, bool shards) {
       ->check(CLI::IsMember({"data", "sampled"}))
       ->type_name("WHICH")
       ->capture_default_str();
+  command
+      .add_option("--sequences-per-set", sequences_per_set,
+                  "Windows whose states lie on disk together; 0: as many as 8 GiB hold")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->capture_default_str();
   if (shards)
     command
         .add_option("--shard", shard,
@@ -54,6 +60,7 @@ CalibrationData SweepArgs::parsed(const DataArgs& data) const {
   CalibrationData result;
   result.request = data.parsed();
   result.labels = labels;
+  result.sequences_per_set = sequences_per_set;
   if (shard.empty()) return result;
   const size_t slash = shard.find('/');
   const auto number = [&](const std::string& text) {

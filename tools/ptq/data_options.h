@@ -22,6 +22,7 @@ struct DataArgs {
 /// Further options of the commands that collect statistics.
 struct SweepArgs {
   std::string labels = "data", shard;
+  int64_t sequences_per_set = 0;
 
   /// `shards`: whether the command can run on a part of the windows.
   void declare(CLI::App& command, bool shards);

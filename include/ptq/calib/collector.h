@@ -28,6 +28,8 @@ class StatisticSet {
 
   /// Memory of the sums of `sites` together; linears that read one input share what they can.
   int64_t bytes(const std::vector<LinearSite>& sites) const;
+  /// That of the sums of the statistic `name` alone, which must be in the set.
+  int64_t bytes(const std::vector<LinearSite>& sites, const std::string& name) const;
 
  private:
   std::map<std::string, std::unique_ptr<Statistic>> statistics_;

@@ -40,10 +40,19 @@ struct StoreManifest {
 /// Where block `index` of the store `directory` lies: block-00012.safetensors.
 std::filesystem::path stats_block_file(const std::filesystem::path& directory, int64_t index);
 
-/// Writes what `collector` has finished for `sites`, all of block `index`; whole or not at all.
-/// Throws NumericalError for a sum that is not finite, and as write_safetensors.
+/// Adds `sums`, by key, to those that the parts of the data before `part`, counted from 0, left in
+/// `file`, in place, and writes the result, whole or not at all.  The file counts its parts: 0
+/// starts it anew, and a part that is in it already, as after an interruption, is left out.  Throws
+/// FormatError if the file has other parts, tensors or shapes, NumericalError for a sum that is not
+/// finite, and as write_safetensors.
+void add_stats_part(const std::filesystem::path& file, int64_t part,
+                    const std::map<std::string, at::Tensor>& sums);
+
+/// The same with what `collector` has finished for `sites`, all of block `index`; where this is not
+/// the first part, `collector` has the sums of all parts afterwards.
 void write_stats_block(const std::filesystem::path& directory, int64_t index,
-                       const std::vector<LinearSite>& sites, const Collector& collector);
+                       const std::vector<LinearSite>& sites, const Collector& collector,
+                       int64_t part = 0);
 
 /// Makes the blocks in `directory` a store; to be written last.
 void write_stats_manifest(const std::filesystem::path& directory, const StoreManifest& manifest);

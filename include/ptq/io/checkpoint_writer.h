@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "ptq/core/options.h"
+#include "ptq/io/directory_lock.h"
 #include "ptq/io/file.h"
 
 namespace ptq {
@@ -63,14 +64,13 @@ class CheckpointWriter {
   void discard();
 
  private:
-  struct Lock;
   void check_output() const;
   void open_partial();
   Json index_of_shards() const;
 
   CheckpointWriterOptions options_;
   std::filesystem::path partial_;
-  std::unique_ptr<Lock> lock_;
+  std::optional<DirectoryLock> lock_;
 };
 
 /// Bytes on disk of the unfinished run of `options.directory` that a writer with these options need

@@ -16,6 +16,10 @@ std::string read_text_file(const std::filesystem::path& path,
 /// the disk is full, ConfigError when the place is not writable.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// The normal form of a directory's path, to which a suffix may be added: a separator at its end
+/// would put the sibling inside.
+std::filesystem::path without_trailing_separator(const std::filesystem::path& path);
+
 /// Throws ResourceError unless the file system of `path` (or of its nearest existing parent) has
 /// `bytes` free.
 void require_disk_space(const std::filesystem::path& path, int64_t bytes);

@@ -46,7 +46,9 @@ struct SensitivityReport {
     std::vector<double> probe_nll;  ///< mean NLL at the probe's nodes, nats per target token
   };
   std::vector<Estimator> estimators;
+  CollectionPlan plan;  ///< of what was collected; empty where a store was read
   DataCounts counts;
+  std::map<std::string, double> effective_tokens;  ///< as in CalibrateReport
   Json identity, calibration;
   double mean_nll = -1;  ///< nats per target token at the model's own weights; −1: not taken
   double collect_seconds = 0, seconds = 0;
