@@ -76,6 +76,24 @@ class Output(CliTestCase):
         self.assertEqual({row["name"]: row["bytes"] for row in plan["linears"]},
                          {row["name"]: row["bytes"] for row in inspected["linears"]})
 
+    def test_the_memory_estimate_counts_what_the_quantizer_takes(self):
+        def plan(*more):
+            return json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *more).stdout)
+
+        def workspace(linears):  # the factorization in float64, or the factor and what solving takes for each row
+            shapes = [row["shape"] for row in linears]
+            return max(max(20 * n * n, 4 * n * n + out * max(4 * n, 12 * min(n, 256))) for out, n in shapes)
+
+        store = self.path("store")
+        self.succeed("calibrate", MODEL, "--collect", "gram", "--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64",
+                     "--out", store)
+        stored, rounded = plan(*FAST[6:], "--stats", store), plan(*FAST[6:], "--method", "rtn")
+        gram = max(4 * row["shape"][1] ** 2 for row in stored["linears"])
+        self.assertEqual(stored["memory_bytes"] - rounded["memory_bytes"], gram + workspace(stored["linears"]))
+        # With calibration data, too: without the widest linears only the workspace shrinks.
+        whole, part = plan(*FAST), plan(*FAST, "--skip", "down_proj")
+        self.assertEqual(whole["memory_bytes"] - part["memory_bytes"], workspace(whole["linears"]) - workspace(part["linears"]))
+
     def test_a_config_file_sets_options_and_flags_override_it(self):
         config = self.path("config.json")
         with open(config, "w", encoding="utf-8") as file:
