@@ -39,7 +39,8 @@ done
 cd "$PTQ_ROOT"
 [ "$setup" = 0 ] || scripts/setup.sh
 add_venv_to_path
-[ -n "${PTQ:-}" ] || { cmake --preset release >/dev/null; cmake --build --preset release; }
+# The program alone: the tests, most of a whole build, are for scripts/test.sh.
+[ -n "${PTQ:-}" ] || { cmake --preset release >/dev/null; cmake --build --preset release --target ptq; }
 ptq=${PTQ:-build/release/bin/ptq}
 mkdir -p "$out"
 

@@ -129,7 +129,7 @@ int64_t Session::packed_bytes(const LinearSite& site, const QuantScheme& scheme)
 void Session::estimate() {
   output_bytes = input_bytes;
   int64_t largest_block = 0;
-  int64_t widest = 0, sums = 0;
+  int64_t widest = 0, sums = 0, workspace = 0;
   std::map<int, int64_t> block_bytes;
   for (const LinearSite& site : sites) {
     largest_block = std::max(largest_block,
@@ -137,6 +137,7 @@ void Session::estimate() {
     widest = std::max(widest, site.in_features);
     sums = std::max(sums, statistics.bytes({site}));
     if (const auto planned = plan.plan.find(site.name); planned != plan.plan.end()) {
+      workspace = std::max(workspace, quantizer->workspace_bytes(site));
       const TensorEntry& entry = input.checkpoint->entry(site.name + ".weight");
       output_bytes +=
           packed_bytes(site, planned->second) - static_cast<int64_t>(entry.end - entry.begin);
@@ -144,9 +145,9 @@ void Session::estimate() {
   }
   const int64_t limit =
       job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();
-  // The block in float32 and once more as stored pages and codes; a stage's statistics with
-  // what the quantizer makes of them.
-  int64_t fixed = kBaseBytes + 2 * largest_block;
+  // The block in float32 and once more as stored pages and codes; a stage's statistics and what
+  // the quantizer makes of them.
+  int64_t fixed = kBaseBytes + 2 * largest_block + sums + workspace;
   // Outside the blocks one tensor at a time is in memory: beside the blocks without calibration
   // data, after them with it.
   int64_t outside = 0;
@@ -158,7 +159,7 @@ void Session::estimate() {
   int64_t kept = 0;
   if (calibrated()) {
     const int64_t count = tokens.numel();
-    fixed += count * input.model->config().hidden * 4 + sums + 3 * widest * widest * 4;
+    fixed += count * input.model->config().hidden * 4;
     kept = count * widest * 4;
     sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
     replays = kept > sweep.activation_bytes;

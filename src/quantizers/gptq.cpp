@@ -15,13 +15,14 @@
 namespace ptq::quantizer {
 namespace {
 
+constexpr int64_t kFormWidth = 256;  ///< columns that quadratic_form takes at a time
+
 /// tr(A H Aᵀ) for A float32 [out, in] and the symmetric H float32 [in, in], with half of the
 /// product.
 double quadratic_form(const at::Tensor& a, const at::Tensor& h) {
-  constexpr int64_t kWidth = 256;
   double total = 0;
-  for (int64_t first = 0; first < a.size(1); first += kWidth) {
-    const int64_t count = std::min(kWidth, a.size(1) - first);
+  for (int64_t first = 0; first < a.size(1); first += kFormWidth) {
+    const int64_t count = std::min(kFormWidth, a.size(1) - first);
     const at::Tensor rows = h.narrow(1, first, count), block = a.narrow(1, first, count);
     at::Tensor product = matrix_product(block, rows.narrow(0, first, count));
     if (first > 0) product.add_(matrix_product(a.narrow(1, 0, first), rows.narrow(0, 0, first)), 2);
@@ -47,6 +48,14 @@ class Gptq : public Quantizer {
     return std::to_string(tokens) + " calibration tokens cannot determine the Hessian of " +
            std::to_string(in_features) +
            " inputs; GPTQ will fit them too closely: use at least that many";
+  }
+
+  int64_t workspace_bytes(const LinearSite& site) const override {
+    const int64_t in = site.in_features;
+    // Beside the factor, first what every weight was rounded by, then a product in float32 and
+    // again in float64 for its sum.
+    const int64_t row = std::max(in * 4, std::min(in, kFormWidth) * (4 + 8));
+    return std::max(factor_workspace_bytes(in), in * in * 4 + site.out_features * row);
   }
 
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <sstream>
 #include <tuple>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -41,7 +42,7 @@ at::Tensor reordered(const at::Tensor& matrix, const at::Tensor& order) {
 
 /// R (not yet with a unit diagonal) of `matrix` = R Rᵀ, the matrix given in reverse solving order;
 /// nothing if the matrix is not positive definite in this precision.  Destroys the matrix.
-std::optional<at::Tensor> reverse_cholesky(at::Tensor& matrix) {
+std::optional<at::Tensor> reverse_cholesky(at::Tensor matrix) {
   at::Tensor upper = matrix;
   if (matrix.scalar_type() == at::kFloat) {
     if (!cholesky_upper(matrix)) return std::nullopt;
@@ -50,6 +51,7 @@ std::optional<at::Tensor> reverse_cholesky(at::Tensor& matrix) {
     std::tie(upper, info) = at::linalg_cholesky_ex(matrix, /*upper=*/true);
     if (info.item<int>() != 0) return std::nullopt;
   }
+  matrix = at::Tensor();  // of float64 it is a second one, as large as the factor
   // Row-major L of the reversed matrix, read backwards, is R of the matrix itself.
   at::Tensor factor = upper.triu_().t().contiguous();
   const auto reverse = [](auto* data, int64_t count) { std::reverse(data, data + count); };
@@ -66,10 +68,11 @@ std::optional<at::Tensor> reverse_cholesky(at::Tensor& matrix) {
 /// that is not positive definite, or not for certain in this precision.
 bool factor_once(const at::Tensor& reversed_gram, const at::Tensor& added, at::ScalarType type,
                  HessianFactor& result) {
+  result.feedback = at::Tensor();  // of a try before this one
   at::Tensor matrix = reversed_gram.to(type, /*non_blocking=*/false, /*copy=*/true);
   matrix.diagonal().add_(added.flip(0));
   const at::Tensor whole = matrix.diagonal().flip(0).clone();
-  const std::optional<at::Tensor> factor = reverse_cholesky(matrix);
+  const std::optional<at::Tensor> factor = reverse_cholesky(std::move(matrix));
   if (!factor) return false;
   const at::Tensor diagonal = factor->diagonal().clone();
   const at::Tensor pivots = diagonal.square();
@@ -95,6 +98,11 @@ double damping_unit(const at::Tensor& diagonal, DampingScale scale) {
 std::string HessianSettings::key() const {
   return std::string("hessian ") + (order == ColumnOrder::kNone ? "none" : "activation") +
          (damping_scale == DampingScale::kMean ? " mean " : " median ") + number(damping, 17);
+}
+
+int64_t factor_workspace_bytes(int64_t in) {
+  // The reordered Gram matrix in float32; in float64 the matrix and its factor.
+  return in * in * (4 + 2 * 8);
 }
 
 HessianFactor factor_hessian(const at::Tensor& gram, const HessianSettings& settings) {

@@ -36,4 +36,8 @@ struct HessianFactor {
 /// to the largest diagonal element's scale; each raise is recorded.
 HessianFactor factor_hessian(const at::Tensor& gram, const HessianSettings& settings);
 
+/// Bytes that `factor_hessian` takes at its peak for a Gram matrix [in, in], its retry in float64
+/// included and the Gram matrix itself left out; vectors are not counted.
+int64_t factor_workspace_bytes(int64_t in);
+
 }  // namespace ptq::quantizer

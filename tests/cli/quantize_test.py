@@ -76,6 +76,24 @@ class Output(CliTestCase):
         self.assertEqual({row["name"]: row["bytes"] for row in plan["linears"]},
                          {row["name"]: row["bytes"] for row in inspected["linears"]})
 
+    def test_the_memory_estimate_counts_what_the_quantizer_takes(self):
+        def plan(*more):
+            return json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *more).stdout)
+
+        def workspace(linears):  # the factorization in float64, or the factor and what solving takes for each row
+            shapes = [row["shape"] for row in linears]
+            return max(max(20 * n * n, 4 * n * n + out * max(4 * n, 12 * min(n, 256))) for out, n in shapes)
+
+        store = self.path("store")
+        self.succeed("calibrate", MODEL, "--collect", "gram", "--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64",
+                     "--out", store)
+        stored, rounded = plan(*FAST[6:], "--stats", store), plan(*FAST[6:], "--method", "rtn")
+        gram = max(4 * row["shape"][1] ** 2 for row in stored["linears"])
+        self.assertEqual(stored["memory_bytes"] - rounded["memory_bytes"], gram + workspace(stored["linears"]))
+        # With calibration data, too: without the widest linears only the workspace shrinks.
+        whole, part = plan(*FAST), plan(*FAST, "--skip", "down_proj")
+        self.assertEqual(whole["memory_bytes"] - part["memory_bytes"], workspace(whole["linears"]) - workspace(part["linears"]))
+
     def test_a_config_file_sets_options_and_flags_override_it(self):
         config = self.path("config.json")
         with open(config, "w", encoding="utf-8") as file:
@@ -127,8 +145,8 @@ class Refusal(CliTestCase):
 
 
 class Interruption(CliTestCase):
-    def start(self, out, *more):
-        return subprocess.Popen([PTQ, "quantize", MODEL, "--out", out, *FAST, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    def start(self, out, *more, model=MODEL):
+        return subprocess.Popen([PTQ, "quantize", model, "--out", out, *FAST, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def uninterrupted(self, *more):
         self.succeed("quantize", MODEL, "--out", self.path("whole"), *FAST, *more)
@@ -192,6 +210,33 @@ class Interruption(CliTestCase):
         result = self.succeed("quantize", MODEL, "--out", out, *FAST, "--resume")
         self.assertIn("nothing to go on with", result.stderr)
         self.assert_same_output(self.path("whole"), out)
+
+    def test_a_run_killed_before_its_input_is_hashed_starts_anew(self):
+        model, unread = self.path("model"), self.path("model/tokenizer.model")
+        shutil.copytree(MODEL, model)
+        self.succeed("quantize", model, "--out", self.path("whole"), *FAST)
+        blocks = load_json(os.path.join(model, "config.json"))["num_hidden_layers"]
+        for at in (None, 1, blocks):  # None: as soon as the directory is there; blocks: the run waits for the hash alone
+            out = self.path(f"killed-{at}")
+            partial = out + ".ptq-partial"
+            # A hole takes no disk, but minutes to hash; a tokenizer.model beside tokenizer.json is only hashed.
+            with open(unread, "wb") as file:
+                file.truncate(1 << 39)
+            process = self.start(out, model=model)
+            deadline = time.monotonic() + 60
+            while not os.path.isdir(partial) if at is None else self.shards_of(partial) < at:
+                self.assertIsNone(process.poll(), "the run ended before it could be killed")
+                self.assertLess(time.monotonic(), deadline, "the shards never came")
+                time.sleep(0.001)
+            process.kill()
+            process.communicate()
+            os.remove(unread)
+            self.assertFalse(os.path.exists(os.path.join(partial, "progress.json")))
+            shards = self.shards_of(partial)
+            result = self.succeed("quantize", model, "--out", out, *FAST, "--resume", "--json")
+            self.assertEqual("nothing to go on with" in result.stderr, shards > 0, result.stderr)
+            self.assertEqual(json.loads(result.stdout)["timing"]["resumed_blocks"], 0)
+            self.assert_same_output(self.path("whole"), out)
 
     def test_resuming_at_every_block_gives_the_same_bytes(self):
         self.uninterrupted()

@@ -7,6 +7,7 @@
 
 #include "ptq/core/error.h"
 #include "quantizers/site_fixture.h"
+#include "support/allocation_meter.h"
 
 namespace ptq {
 namespace {
@@ -22,6 +23,7 @@ class Contract {
     is_valid_and_repeatable(weight, inputs);
     is_no_worse_than_rounding(weight, inputs);
     keeps_what_lies_on_the_grid(inputs);
+    stays_within_its_workspace(inputs);
     bears_a_dead_channel(weight, inputs.clone());
     return broken_;
   }
@@ -88,6 +90,20 @@ class Contract {
     const at::Tensor weight = made.dequantize();
     expect(at::equal(run(weight, inputs).weight.dequantize(), weight),
            "a weight on a full-range grid comes back exactly");
+  }
+
+  void stays_within_its_workspace(const at::Tensor& inputs) {
+    const at::Tensor weight = at::randn({2 * kIn, kIn});
+    const TestSite site(weight, inputs, quantizer_);
+    const test::AllocationMeter meter;
+    const QuantizedTensor made = quantizer_.quantize(site.view(), scheme_).weight;
+    int64_t result = 0;
+    for (const at::Tensor& part : {made.q, made.scale, made.zero, made.group_of})
+      result += static_cast<int64_t>(part.nbytes());
+    // Some vectors of doubles, and scales before and after they are rounded.
+    const int64_t vectors = 8 * 8 * 3 * kIn + static_cast<int64_t>(2 * made.scale.nbytes());
+    expect(meter.peak_bytes() <= quantizer_.workspace_bytes(site.view().site) + result + vectors,
+           "no more memory than workspace_bytes() is taken");
   }
 
   void bears_a_dead_channel(const at::Tensor& weight, const at::Tensor& inputs) {

@@ -9,6 +9,7 @@
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
 #include "site_fixture.h"
+#include "support/allocation_meter.h"
 
 namespace ptq {
 namespace {
@@ -250,6 +251,23 @@ TEST(Gptq, NearlySingularHessiansAreFactoredInFloat64) {
   const QuantizedSite result = quantize(at::randn({8, 64}), inputs, {{"damping", 1e-8}});
   EXPECT_TRUE(result.details.at("float64").get<bool>() || !result.fallbacks.empty());
   EXPECT_TRUE(std::isfinite(result.relative_error));
+}
+
+TEST(Gptq, WorkspaceIsWhatTheRetryInFloat64Takes) {
+  at::manual_seed(13);
+  const int64_t in = 256;
+  const auto gptq = quantizers().make("gptq", {{"damping", 0.0}});
+  const TestSite site(at::randn({8, in}), at::randn({1, in, in}), *gptq);
+  // Pivots of about 2⁻¹⁸ of the diagonal: below what float32 is trusted with, in · 2⁻²⁴.
+  at::Tensor gram = site.stats().sum("gram");
+  gram.copy_(at::ones({in, in}) + 0x1p-18 * at::eye(in));
+  const test::AllocationMeter meter;
+  ASSERT_TRUE(gptq->quantize(site.view(), kScheme).details.at("float64").get<bool>());
+  const double share = static_cast<double>(meter.peak_bytes()) /
+                       static_cast<double>(gptq->workspace_bytes(site.view().site));
+  // Vectors, a hundredth of the matrices at this size, may come on top.
+  EXPECT_LT(share, 1.02);
+  EXPECT_GT(share, 0.98);
 }
 
 TEST(Gptq, SitesWithOneInputShareItsFactor) {

@@ -50,7 +50,7 @@ std::string text_of(const EvalArgs& args, const EvalResult& result) {
             fixed(100 * result.kl->top1_agreement, 2) + " %\n";
     Table table({"percent of tokens", "KL below, nats"});
     for (const auto& [percent, nats] : result.kl->quantiles)
-      table.add({fixed(percent, 1), fixed(nats, 5)});
+      table.add({fixed(percent, 2), fixed(nats, 5)});
     text += table.text();
   }
   const double rate = static_cast<double>(result.tokens) / result.seconds;

@@ -35,6 +35,14 @@ class Quantizer {
     return std::nullopt;
   }
 
+  /// Bytes of matrices that `quantize` and what it keeps with the statistics take at their peak, in
+  /// the worst case (a retry in float64 included), beside the weight, the statistics and the
+  /// result.  Vectors may be left out.
+  virtual int64_t workspace_bytes(const LinearSite& site) const {
+    static_cast<void>(site);
+    return 0;
+  }
+
   /// Quantizes one linear.  The group size divides in_features.  Throws NumericalError when no safe
   /// fallback is left.
   virtual QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const = 0;
