@@ -5,7 +5,7 @@ target_compile_options(ptq_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wn
   $<$<BOOL:${PTQ_WERROR}>:-Werror>)
 if(PTQ_SANITIZE)
   target_compile_options(ptq_flags INTERFACE -fsanitize=${PTQ_SANITIZE} -fno-omit-frame-pointer
-    -fno-sanitize-recover=all)
+    -fno-sanitize-recover=all -Wno-error=maybe-uninitialized)
   target_link_options(ptq_flags INTERFACE -fsanitize=${PTQ_SANITIZE})
 endif()
 
