@@ -11,7 +11,9 @@ function(ptq_test name)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name}_test PRIVATE PTQ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name}_test PRIVATE ${arg_LINKS} ptq_flags GTest::gmock GTest::gtest_main)
-  ptq_use_pch(${name}_test)
+  if(PTQ_PCH)
+    ptq_use_pch(${name}_test)
+  endif()
   set(list ${CMAKE_CURRENT_BINARY_DIR}/${name}_test_list.cmake)
   add_custom_command(TARGET ${name}_test POST_BUILD
     BYPRODUCTS ${list}
