@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <future>
+#include <map>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -25,6 +27,26 @@ std::filesystem::path numbered(const std::filesystem::path& directory, const cha
                 static_cast<long long>(index));
   return directory / text.data();
 }
+
+/// Writes files one after the other beside the computation: waiting for the disk costs as much as a
+/// block of a small model.
+class BackgroundWriter {
+ public:
+  /// `tensors` must not change until the next call.  Throws what writing the file before met.
+  void write(const std::filesystem::path& file, std::map<std::string, at::Tensor> tensors) {
+    wait();
+    pending_ = std::async(std::launch::async, [file, tensors = std::move(tensors)] {
+      write_safetensors(file, tensors);
+    });
+  }
+  /// On return the last file is on the disk.
+  void wait() {
+    if (pending_.valid()) pending_.get();
+  }
+
+ private:
+  std::future<void> pending_;  // whose destructor waits
+};
 
 void displace(Block& block, const WeightPoint& point) {
   if (!point.direction || point.at == 0) return;
@@ -64,9 +86,14 @@ at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress
   while (keep_boundaries && done < blocks && std::filesystem::exists(boundary_file(done + 1)))
     ++done;
   at::Tensor states;
+  BackgroundWriter writer;
+  // The next block writes over the states.
+  const auto keep = [&](int64_t index) {
+    if (keep_boundaries) writer.write(boundary_file(index), {{"states", states.clone()}});
+  };
   if (done < 0) {
     states = embed_sequences(model_, plan_.tokens, plan_.settings);
-    if (keep_boundaries) write_safetensors(boundary_file(0), {{"states", states}});
+    keep(0);
     done = 0;
   } else {
     states = SafetensorsFile(boundary_file(done)).tensor("states").clone();
@@ -76,10 +103,11 @@ at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress
       [&](Block& block, int64_t index) {
         displace(block, plan_.point);
         advance_block(block, states, plan_.settings);
-        if (keep_boundaries) write_safetensors(boundary_file(index + 1), {{"states", states}});
+        keep(index + 1);
         progress(index + 1);
       },
       done);
+  writer.wait();
   return states;
 }
 
@@ -139,8 +167,9 @@ at::Tensor GradientSweep::run(const StatisticSet& statistics, const Keep& keep,
                               const Progress& progress) {
   const at::NoGradGuard unrecorded;
   const int64_t blocks = model_.config().blocks;
+  BackgroundWriter writer;
   const auto store = [&](int64_t index, const Loss& loss) {
-    write_safetensors(gradient_file(index), {{"gradient", loss.gradient}, {"nll", loss.nll}});
+    writer.write(gradient_file(index), {{"gradient", loss.gradient.clone()}, {"nll", loss.nll}});
   };
   Loss loss;
   int64_t open = lowest_gradient();  // blocks that are still to come
@@ -160,13 +189,15 @@ at::Tensor GradientSweep::run(const StatisticSet& statistics, const Keep& keep,
         collector.finish();
         keep(index, collector);
         collector.clear();
-        // From here on the block does not come again.
+        // When the gradient behind block `index` is on the disk, what is behind that is not needed.
+        writer.wait();
+        std::filesystem::remove(gradient_file(index + 2));
+        std::filesystem::remove(boundary_file(index + 2));
         store(index, loss);
-        std::filesystem::remove(gradient_file(index + 1));
-        std::filesystem::remove(boundary_file(index + 1));
         progress(2 * blocks - index);
       },
       open);
+  writer.wait();
   return loss.nll;
 }
 

@@ -90,6 +90,8 @@ class DecoderBlock : public Block {
     }
   }
 
+  bool ends_in_sum() const override { return true; }
+
  private:
   at::Tensor attention(std::vector<at::Tensor> qkv) const {
     const auto [cos, sin] = rope_->rows(qkv[0].size(1));

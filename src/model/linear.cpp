@@ -42,6 +42,11 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
   return affine(x, weight_, bias_);
 }
 
+at::Tensor Linear::forward_for_gradient(const at::Tensor& x) const {
+  return kernels_can_record({x}, {weight_, bias_}) ? recorded_affine_gradient(x, weight_)
+                                                   : forward(x);
+}
+
 void Linear::set_weight(at::Tensor weight) {
   if (weight.scalar_type() != at::kFloat || weight.dim() != 2 ||
       weight.size(0) != site_.out_features || weight.size(1) != site_.in_features)

@@ -29,11 +29,26 @@ struct AffineFunction : Function<AffineFunction> {
     return affine(x, weight, bias.tensor);
   }
   static Gradients backward(AutogradContext* context, const Gradients& gradients) {
+    return {input_gradient(context, gradients[0]), {}, {}};
+  }
+  static at::Tensor input_gradient(AutogradContext* context, const at::Tensor& gradient) {
     const at::Tensor weight = context->get_saved_variables()[0];
-    std::vector<int64_t> sizes = gradients[0].sizes().vec();
+    std::vector<int64_t> sizes = gradient.sizes().vec();
     sizes.back() = weight.size(1);
-    const at::Tensor rows = gradients[0].reshape({-1, weight.size(0)});
-    return {matrix_product(rows, weight).view(sizes), {}, {}};
+    return matrix_product(gradient.reshape({-1, weight.size(0)}), weight).view(sizes);
+  }
+};
+
+struct AffineGradientFunction : Function<AffineGradientFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& weight) {
+    context->save_for_backward({weight});
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes.back() = weight.size(0);
+    return at::zeros(sizes, x.options());
+  }
+  static Gradients backward(AutogradContext* context, const Gradients& gradients) {
+    return {AffineFunction::input_gradient(context, gradients[0]), {}};
   }
 };
 
@@ -116,6 +131,10 @@ bool kernels_can_record(std::initializer_list<at::Tensor> inputs,
 
 at::Tensor recorded_affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return AffineFunction::apply(x, weight, Constant{bias});
+}
+
+at::Tensor recorded_affine_gradient(const at::Tensor& x, const at::Tensor& weight) {
+  return AffineGradientFunction::apply(x, weight);
 }
 
 at::Tensor recorded_rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon) {

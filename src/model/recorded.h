@@ -15,6 +15,8 @@ bool kernels_can_record(std::initializer_list<at::Tensor> inputs,
                         std::initializer_list<at::Tensor> constants);
 
 at::Tensor recorded_affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+/// Zeros of the shape of recorded_affine's result, with its gradient.
+at::Tensor recorded_affine_gradient(const at::Tensor& x, const at::Tensor& weight);
 at::Tensor recorded_rms_norm(const at::Tensor& x, const at::Tensor& gain, double epsilon);
 at::Tensor recorded_silu_mul(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor recorded_rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);

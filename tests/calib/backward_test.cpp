@@ -27,7 +27,10 @@ std::vector<TinyModel> models() {
   tied.dtype = at::kBFloat16;
   TinyLlamaOptions biased;
   biased.bias = true;
-  return {tiny_llama(), windowed, tiny_llama(tied), tiny_llama(biased), tiny_opt()};
+  ptq::testing::TinyOptOptions norm_behind;
+  norm_behind.norm_before = false;
+  return {tiny_llama(),       windowed,   tiny_llama(tied),
+          tiny_llama(biased), tiny_opt(), tiny_opt(norm_behind)};
 }
 
 /// The summed next-token NLL of each sequence, by the textbook.

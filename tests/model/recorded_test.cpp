@@ -60,6 +60,20 @@ TEST(Recorded, AffineSendsTheGradientThroughTheWeight) {
               37 * kEps);
 }
 
+TEST(Recorded, ALinearCanLeaveOutTheValuesOfItsGradient) {
+  at::manual_seed(5);
+  const Linear linear({"a", "in", 0, 0, 37, 50}, at::randn({37, 50}), at::randn({37}));
+  const at::Tensor x = at::randn({3, 7, 50}), direction = at::randn({3, 7, 37});
+  EXPECT_TRUE(linear.forward_for_gradient(x).equal(linear.forward(x))) << "nothing is recorded";
+  const auto whole = [&](const Tensors& in) { return linear.forward(in[0]); };
+  const auto without = [&](const Tensors& in) {
+    const at::Tensor y = linear.forward_for_gradient(in[0]);
+    EXPECT_EQ(y.abs().max().item<float>(), 0);
+    return y;
+  };
+  EXPECT_TRUE(gradients(whole, {x}, direction)[0].equal(gradients(without, {x}, direction)[0]));
+}
+
 TEST(Recorded, NormsAreDifferentiated) {
   at::manual_seed(2);
   const at::Tensor gain = at::randn({33}), head_gain = at::randn({11});

@@ -46,8 +46,8 @@ class GradientSweep {
     SweepSettings settings;
     std::filesystem::path directory;  ///< for boundary states; made if absent
   };
-  /// Called when block `index` is collected: keeps its sums.  After an interruption the block that
-  /// was being kept may come again, with the same sums.
+  /// Called when block `index` is collected: keeps its sums.  After an interruption the last two
+  /// blocks that were kept may come again, with the same sums.
   using Keep = std::function<void(int64_t index, const Collector& collector)>;
   /// Called after each block of either pass: blocks done of those both passes have together.
   using Progress = std::function<void(int64_t done)>;

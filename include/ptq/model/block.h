@@ -40,6 +40,10 @@ class Block {
   /// Without autograd it may write over `outputs`, never over what `state` held.
   virtual void accept(size_t index, std::vector<at::Tensor> outputs, BlockState& state) const = 0;
 
+  /// True if the block's output is that of its last stage plus what does not depend on it: then no
+  /// gradient depends on the values of that stage's outputs.
+  virtual bool ends_in_sum() const { return false; }
+
   /// float32 [batch, seq, hidden] -> the block's output, same shape.
   at::Tensor forward(const at::Tensor& hidden) const;
 

@@ -23,6 +23,10 @@ class Linear {
 
   /// float32 [..., in] -> [..., out].
   at::Tensor forward(const at::Tensor& x) const;
+  /// For a recorded pass that needs the gradient of `x` and not the values: zeros of the shape of
+  /// `forward` whose gradient is that of `forward`, without the product; or `forward` itself where
+  /// autograd uses the plain formulas.
+  at::Tensor forward_for_gradient(const at::Tensor& x) const;
 
   const LinearSite& site() const& { return site_; }
   const at::Tensor& weight() const& { return weight_; }

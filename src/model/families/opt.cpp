@@ -120,6 +120,8 @@ class OptBlock : public Block {
     }
   }
 
+  bool ends_in_sum() const override { return norm_before_; }
+
  private:
   bool norm_before_;
   AttentionShape shape_;
