@@ -26,9 +26,9 @@ std::vector<int32_t> sorted_order(const WeightArrays& weight, int64_t group_size
                              std::to_string(group_of[i]) + " of " + std::to_string(weight.groups));
     }
   }
-  std::vector<int32_t> order(weight.in);
+  std::vector<int32_t> order(round_up(weight.in, kSlabK));
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
+  std::stable_sort(order.begin(), order.begin() + weight.in,
                    [&](int32_t a, int32_t b) { return group_of[a] < group_of[b]; });
   for (int64_t position = 0; position < weight.in; ++position) {
     if (group_of[order[position]] != position / group_size) {
@@ -85,9 +85,9 @@ void pack_scales(const WeightArrays& weight, HostWeight& packed) {
   }
 }
 
-/// [k]: the position of each input.
+/// [padded_k]: the position of each input.
 std::vector<int32_t> inverse(const HostWeight& packed) {
-  std::vector<int32_t> position(packed.k);
+  std::vector<int32_t> position(packed.padded_k);
   std::iota(position.begin(), position.end(), 0);
   for (size_t p = 0; p < packed.order.size(); ++p) {
     position[packed.order[p]] = static_cast<int32_t>(p);
@@ -171,6 +171,7 @@ HostWeight pack(const WeightArrays& weight, Number number) {
   pack_scales(weight, packed);
   pack_codes(weight, position, packed);
   pack_sparse(weight, position, packed);
+  if (!packed.order.empty()) packed.position = position;
   return packed;
 }
 

@@ -45,7 +45,8 @@ struct HostWeight {
   std::vector<uint32_t> codes;   ///< [padded_n / 64, padded_k / 16, 128], see code_word
   std::vector<uint16_t> scales;  ///< [scale_rows, padded_n], see scale_slot
   std::vector<uint32_t> zeros;   ///< [scale_rows, padded_n / 8], see zero_word; empty: all 8
-  std::vector<int32_t> order;    ///< [k]: the input at a sorted position; empty: sorted already
+  std::vector<int32_t> order;    ///< [padded_k]: the input at a sorted position; empty: in order
+  std::vector<int32_t> position;  ///< [padded_k]: its inverse; both keep the padding in place
   SparsePieces sparse;
 };
 
