@@ -25,19 +25,25 @@ constexpr Format format_of(Number number) {
 inline uint16_t encode(Number number, double value) {
   const detail::Format format = detail::format_of(number);
   const int fraction = format.significand - 1;
-  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  const int infinity = (format.max_exponent - format.min_exponent + 2) << fraction;
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  const auto sign = static_cast<uint16_t>(bits >> 63 << 15);
+  bits &= ~(uint64_t{1} << 63);
+  const uint64_t infinity = (format.max_exponent - format.min_exponent + 2) << fraction;
   if (std::isnan(value)) return static_cast<uint16_t>(sign | infinity | 1 << (fraction - 1));
-  const double magnitude = std::fabs(value);
-  if (magnitude == 0) return sign;
-  int exponent = std::isinf(magnitude) ? format.max_exponent + 1 : std::ilogb(magnitude);
-  if (exponent > format.max_exponent) return static_cast<uint16_t>(sign | infinity);
-  if (exponent < format.min_exponent) exponent = format.min_exponent;
-  // In units of the last place; nearbyint rounds ties to even, and a carry out of the significand
-  // moves into the exponent field by itself, up to infinity.
-  const auto units = static_cast<int>(std::nearbyint(std::ldexp(magnitude, fraction - exponent)));
-  const int biased = exponent - format.min_exponent;
-  return static_cast<uint16_t>(sign | (units + (biased << fraction)));
+  const uint64_t smallest_normal = static_cast<uint64_t>(1023 + format.min_exponent) << 52;
+  if (bits < smallest_normal) {
+    // In units of the last place, of which the smallest normal number has 2^fraction.
+    const double units = std::ldexp(std::fabs(value), fraction - format.min_exponent);
+    return static_cast<uint16_t>(sign | static_cast<int>(std::nearbyint(units)));
+  }
+  // Nearest, ties to even; a carry out of the significand moves into the exponent by itself.
+  const int drop = 52 - fraction;
+  const uint64_t half = uint64_t{1} << (drop - 1);
+  const uint64_t rounded = (bits + (half - 1) + (bits >> drop & 1)) >> drop;
+  const uint64_t magnitude =
+      rounded - (static_cast<uint64_t>(1022 + format.min_exponent) << fraction);
+  return static_cast<uint16_t>(sign | (magnitude < infinity ? magnitude : infinity));
 }
 
 /// The value that the 16 bits stand for.

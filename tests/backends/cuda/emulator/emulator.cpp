@@ -4,7 +4,6 @@
 #include <deque>
 #include <exception>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include <boost/context/fiber.hpp>
@@ -64,6 +63,21 @@ void switch_to_scheduler() {
   current->scheduler = std::move(current->scheduler).resume();
 }
 
+// SplitMix64 (Steele, Lea and Flood 2014): a schedule needs many numbers, cheap ones.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint32_t below(uint32_t limit) {
+    uint64_t z = (state_ += 0x9E3779B97F4A7C15U);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+    return static_cast<uint32_t>(((z ^ (z >> 31)) >> 32) * limit >> 32);
+  }
+
+ private:
+  uint64_t state_;
+};
+
 class Scheduler {
  public:
   Scheduler(const Launch& launch, const std::function<void()>& kernel)
@@ -71,7 +85,9 @@ class Scheduler {
     for (int i = 0; i < launch.grid_x * launch.grid_y; ++i) {
       waiting_.push_back(i);
     }
-    std::shuffle(waiting_.begin(), waiting_.end(), random_);
+    for (uint32_t left = static_cast<uint32_t>(waiting_.size()); left > 1; --left) {
+      std::swap(waiting_[left - 1], waiting_[random_.below(left)]);
+    }
   }
 
   void run() {
@@ -117,14 +133,14 @@ class Scheduler {
 
   // Stays with a warp for a while, so that some run far ahead of others.
   Thread* pick() {
-    if (favourite_ != nullptr && random_() % 64 != 0) {
+    if (favourite_ != nullptr && random_.below(64) != 0) {
       if (Thread* thread = ready_of(*favourite_, favourite_warp_)) return thread;
     }
-    const size_t first = random_() % resident_.size();
+    const size_t first = random_.below(static_cast<uint32_t>(resident_.size()));
     const int warps = launch_.threads / kWarp;
     for (size_t i = 0; i < resident_.size(); ++i) {
       Block& block = *resident_[(first + i) % resident_.size()];
-      const int first_warp = static_cast<int>(random_() % warps);
+      const int first_warp = static_cast<int>(random_.below(warps));
       for (int warp = 0; warp < warps; ++warp) {
         favourite_ = &block;
         favourite_warp_ = (first_warp + warp) % warps;
@@ -135,7 +151,7 @@ class Scheduler {
   }
 
   Thread* ready_of(Block& block, int warp) {
-    const int first = static_cast<int>(random_() % kWarp);
+    const int first = static_cast<int>(random_.below(kWarp));
     for (int i = 0; i < kWarp; ++i) {
       Thread& thread = block.threads[warp * kWarp + (first + i) % kWarp];
       if (thread.state == State::kReady) return &thread;
@@ -169,7 +185,7 @@ class Scheduler {
 
   const Launch& launch_;
   const std::function<void()>& kernel_;
-  std::mt19937_64 random_;
+  Random random_;
   context::pooled_fixedsize_stack stacks_;
   std::vector<int> waiting_;
   std::exception_ptr error_;
