@@ -8,6 +8,8 @@
 namespace ptq::cuda {
 namespace {
 
+constexpr int64_t kSmallestGroup = 32;  // a slab has room for the scales of two groups
+
 std::string describe(float value) {
   return std::to_string(value);
 }
@@ -147,10 +149,9 @@ void pack_sparse(const WeightArrays& weight, const std::vector<int32_t>& positio
 }  // namespace
 
 std::optional<std::string> unsupported_group(int64_t group_size) {
-  if (group_size == -1 || group_size == 32 || (group_size > 0 && group_size % kSlabK == 0)) {
-    return std::nullopt;
-  }
-  return "the CUDA kernels take groups of 32, of multiples of 64, and whole rows, not of " +
+  const bool power_of_two = (group_size & (group_size - 1)) == 0;
+  if (group_size == -1 || (group_size >= kSmallestGroup && power_of_two)) return std::nullopt;
+  return "the CUDA kernels take groups of 32, 64, 128 and so on, and whole rows, not of " +
          std::to_string(group_size);
 }
 
@@ -173,6 +174,15 @@ HostWeight pack(const WeightArrays& weight, Number number) {
   pack_sparse(weight, position, packed);
   if (!packed.order.empty()) packed.position = position;
   return packed;
+}
+
+int tile_shift(const HostWeight& weight) {
+  if (weight.scale_rows == 1) return 30;
+  int shift = 0;
+  while (int64_t{kTileK} << shift < weight.group_size) {
+    ++shift;
+  }
+  return shift;
 }
 
 uint8_t packed_code(const HostWeight& weight, int64_t channel, int64_t position) {

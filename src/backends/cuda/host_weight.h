@@ -40,7 +40,7 @@ struct HostWeight {
   int64_t n = 0, k = 0;  ///< channels and inputs
   int64_t padded_n = 0, padded_k = 0;
   int64_t groups = 0;
-  int64_t group_size = 0;        ///< positions of a group: 32, a multiple of 64, or padded_k
+  int64_t group_size = 0;        ///< positions of a group: a power of two, or padded_k
   int64_t scale_rows = 0;        ///< padded_k / group_size, rounded up; rows from `groups` on are 0
   std::vector<uint32_t> codes;   ///< [padded_n / 64, padded_k / 16, 128], see code_word
   std::vector<uint16_t> scales;  ///< [scale_rows, padded_n], see scale_slot
@@ -61,6 +61,9 @@ std::optional<Number> exact_number(const WeightArrays& weight);
 /// kernels do not take, for a scale that `number` does not hold exactly, and for group_of where a
 /// group is not full.
 HostWeight pack(const WeightArrays& weight, Number number);
+
+/// The tiles of a group as a power of two; 30 if there is one group only.
+int tile_shift(const HostWeight& weight);
 
 /// The code of (channel, input) and its zero point, read back from the packed form.
 uint8_t packed_code(const HostWeight& weight, int64_t channel, int64_t position);

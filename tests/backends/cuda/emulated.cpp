@@ -41,7 +41,7 @@ WeightView view_of(const HostWeight& weight) {
   view.k = static_cast<int32_t>(weight.k);
   view.padded_n = static_cast<int32_t>(weight.padded_n);
   view.padded_k = static_cast<int32_t>(weight.padded_k);
-  view.group_size = static_cast<int32_t>(weight.group_size);
+  view.tile_shift = tile_shift(weight);
   view.pieces = static_cast<int32_t>(weight.sparse.piece_begin.size()) - 1;
   return view;
 }

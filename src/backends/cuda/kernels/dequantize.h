@@ -35,7 +35,7 @@ PTQ_DEVICE void dequantize_tile(const WeightView& weight, int strip, int slab) {
   const int64_t tiles = weight.padded_k / kTileK;
   const int64_t first = (strip * tiles + slab * kTilesPerSlab + tile) * kLanes;
   const Word4 codes = gpu::load_constant4(weight.codes + first + lane);
-  const int64_t row = (slab * kSlabK + tile * kTileK) / weight.group_size;
+  const int64_t row = (slab * kTilesPerSlab + tile) >> weight.tile_shift;
   LaneScales scales;
   set_scales<T>(scales,
                 strip_scales(weight.scales, row, weight.padded_n, strip * kStripN + group_lane * 8),
@@ -65,7 +65,7 @@ PTQ_DEVICE InputColumn input_column(const WeightView& weight, int strip, int inp
   const int position = weight.position[input];
   const int in_tile = position % kTileK;
   const int64_t tile = strip * (weight.padded_k / kTileK) + position / kTileK;
-  const int64_t row = position / weight.group_size;
+  const int64_t row = position / kTileK >> weight.tile_shift;
   InputColumn column;
   column.codes = gpu::load_constant4(weight.codes + tile * kLanes + lane_of(in_tile, group_lane));
   column.scales =

@@ -34,6 +34,7 @@ template <int kTokens_, int kStrips_, int kStages_>
 struct SmallMatmulShape {
   static constexpr int kTokens = kTokens_, kStrips = kStrips_, kStages = kStages_;
   static constexpr int kThreads = 256;
+  static constexpr int kBlocksPerProcessor = kTokens <= 16 ? 2 : 1;  ///< that registers allow
   static constexpr int kChannels = kStrips * kStripN;
   static constexpr int kWarpsAlongK = kThreads / kLanes / kStrips;
   static constexpr int kTilesPerWarp = kTilesPerSlab / kWarpsAlongK;
@@ -76,10 +77,10 @@ PTQ_DEVICE SmallMatmulPlace small_matmul_place(const SmallMatmulArgs& args) {
 
 /// Rows of scales that a slab touches, and the first of them.
 PTQ_DEVICE int rows_per_slab(const WeightView& weight) {
-  return weight.group_size < kSlabK ? 2 : 1;
+  return kTilesPerSlab >> weight.tile_shift == 0 ? 1 : kTilesPerSlab >> weight.tile_shift;
 }
 PTQ_DEVICE int first_scale_row(const WeightView& weight, int slab) {
-  return weight.group_size < kSlabK ? slab * 2 : slab * kSlabK / weight.group_size;
+  return slab * kTilesPerSlab >> weight.tile_shift;
 }
 
 /// Starts the copies of one slab: codes once through the caches, the rest to stay.
@@ -184,14 +185,13 @@ template <class T, class Shape>
 PTQ_DEVICE void multiply_slab(SmallMatmulSums<Shape>& sums, const SmallMatmulArgs& args,
                               const SmallMatmulPlace& place, int slab, uint32_t stage,
                               LaneScales& scales, int& held_row) {
-  const int rows = rows_per_slab(args.weight);
   const uint32_t scale_rows = stage + Shape::kCodes + Shape::kActivations;
   const int group_lane = place.lane / 4;
 #pragma unroll
   for (int i = 0; i < Shape::kTilesPerWarp; ++i) {
     const int tile = place.warp_k * Shape::kTilesPerWarp + i;
-    const int row_in_slab = tile * rows / kTilesPerSlab;
-    const int row = first_scale_row(args.weight, slab) + row_in_slab;
+    const int row = (slab * kTilesPerSlab + tile) >> args.weight.tile_shift;
+    const int row_in_slab = row - first_scale_row(args.weight, slab);
     if (row != held_row) {
       const Word4 packed = gpu::load_shared4(scale_rows + row_in_slab * Shape::kScaleRow +
                                              place.warp_strip * kStripN * 2 + group_lane * 16);

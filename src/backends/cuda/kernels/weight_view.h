@@ -19,7 +19,8 @@ struct WeightView {
   const int32_t* sparse_positions;
   const uint16_t* sparse_values;
   int32_t n, k, padded_n, padded_k;
-  int32_t group_size, pieces;
+  int32_t pieces;
+  int32_t tile_shift;  ///< tile k / 16 has the scales of row (k / 16) >> tile_shift
 };
 
 }  // namespace ptq::cuda
