@@ -4,7 +4,7 @@
 
 #include "emulator/emulator.h"
 #include "host_weight.h"
-#include "kernels/weight_view.h"
+#include "kernels/arguments.h"
 
 namespace ptq::cuda {
 

@@ -107,6 +107,26 @@ TEST(SmallMatmul, AnyNumberOfTokensIsWithinTheBound) {
   }
 }
 
+// Rows of more than twice the slabs that the pipeline holds, so that every stage is used again.
+TEST(SmallMatmul, LongRowsAreWithinTheBound) {
+  for (const int tokens : {8, 16, 32, 64}) {
+    for (const int64_t group_size : {32, -1}) {
+      CaseOptions options;
+      options.in = 17 * kSlabK + 5;
+      options.group_size = group_size;
+      options.zero_point = group_size == 32;
+      const WeightCase weight(options);
+      const HostWeight packed = pack(weight.arrays(), options.number);
+      const std::vector<float> x = random_activations(3, options.in, options.number, 4);
+      SmallMatmulRun run;
+      run.tokens = tokens;
+      run.seed = static_cast<uint64_t>(tokens);
+      SCOPED_TRACE(std::to_string(tokens) + " tokens, " + options.name());
+      expect_product(weight, x, emulate_small_matmul(packed, x, run), run);
+    }
+  }
+}
+
 TEST(SmallMatmul, BiasIsAdded) {
   CaseOptions options;
   options.out = 70;

@@ -1,19 +1,11 @@
 #pragma once
 #include <cstdint>
 
+#include "arguments.h"
 #include "convert.h"
-#include "weight_view.h"
 
 // Kernel L, first part: the packed weight as a plain 16-bit matrix for a library's matrix product.
 namespace ptq::cuda {
-
-/// out [channels, padded_k]: 16-bit rows of the weight from channel 64 · first_strip on, inputs in
-/// the model's own order, zero from k on.
-struct DequantizeArgs {
-  WeightView weight;
-  int32_t first_strip;
-  uint16_t* out;
-};
 
 /// One block writes 64 channels by 64 inputs: grid (padded_k / 64, strips), 128 threads.
 struct DequantizeShape {
@@ -120,15 +112,6 @@ PTQ_DEVICE void dequantize_kernel(const DequantizeArgs& args) {
     *out = gpu::load_shared4(gpu::shared_memory() + dense_offset(channel, k));
   }
 }
-
-/// Puts the sparse values of `channels` channels in their places in what dequantize_kernel wrote; a
-/// warp a channel, kThreads threads a block.
-struct InjectArgs {
-  WeightView weight;
-  int32_t first_channel, channels;
-  uint16_t* out;
-  static constexpr int kThreads = 128;
-};
 
 PTQ_DEVICE void inject_kernel(const InjectArgs& args) {
   const WeightView& weight = args.weight;

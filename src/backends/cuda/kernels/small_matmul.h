@@ -1,32 +1,13 @@
 #pragma once
 #include <cstdint>
 
+#include "arguments.h"
 #include "convert.h"
-#include "weight_view.h"
 
 // Kernel S: the product of few tokens with a packed weight, Yᵀ = W Xᵀ.  The weights are operand A
 // of mma.m16n8k16, straight from the packed words, the tokens operand B, so that tokens come in
 // eights. docs/cuda.md tells the plan; docs/numerics.md bounds the error.
 namespace ptq::cuda {
-
-/// Where the sums go: y[token · stride + channel] = sum + bias + sparse sums.
-struct OutputArgs {
-  void* y;
-  int64_t stride;            ///< values from row to row
-  bool y_is_float;           ///< else the activations' 16-bit format
-  const float* bias;         ///< [n], or null
-  const float* sparse_sums;  ///< [pieces, m] of sparse_kernel, or null
-};
-
-struct SmallMatmulArgs {
-  WeightView weight;
-  const uint16_t* x;  ///< [m, padded_k], staged (stage.h)
-  int32_t m;
-  int32_t splits;       ///< blocks that share a tile's inputs
-  float* partial_sums;  ///< [token tiles, channel tiles, splits, tile], if splits > 1
-  int32_t* tickets;     ///< [token tiles, channel tiles], 0 before and after a launch
-  OutputArgs out;
-};
 
 /// Blocks of 8 warps make kTokens by 64 kStrips results: kStrips warps side by side, the others
 /// share each slab's inputs.  Grid (channel tiles · splits, token tiles).

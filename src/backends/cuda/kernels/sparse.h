@@ -1,19 +1,11 @@
 #pragma once
 #include <cstdint>
 
-#include "weight_view.h"
+#include "../device.h"
+#include "../layout.h"
+#include "arguments.h"
 
 namespace ptq::cuda {
-
-/// The sparse part's product beside kernel S: sums [pieces, m] float32 of staged activations x
-/// [m, padded_k].  Kernel S adds the pieces of a channel in order.
-struct SparseArgs {
-  WeightView weight;
-  const uint16_t* x;
-  int32_t m;
-  float* sums;
-  static constexpr int kThreads = 128;
-};
 
 /// A warp a piece, SparseArgs::kThreads threads a block.  A lane has at most two values of a piece;
 /// the lanes' sums meet in a fixed tree.

@@ -1,20 +1,10 @@
 #pragma once
 #include <cstdint>
 
-#include "weight_view.h"
+#include "../device.h"
+#include "arguments.h"
 
 namespace ptq::cuda {
-
-/// Activations [m, k] with `stride` values from row to row, as the products read them: 16-bit
-/// [m, padded_k], zero from k on; in the weight's sorted order if `order` is there.
-template <class In>
-struct StageArgs {
-  const In* x;
-  int64_t stride;
-  const int32_t* order;
-  int32_t k, padded_k;
-  uint16_t* out;
-};
 
 /// A thread writes eight values of one row: grid (⌈padded_k / 8 / kStageThreads⌉, m).
 constexpr int kStageThreads = 128;
