@@ -136,6 +136,7 @@ std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
   if (const auto reason = unsupported({weight.scheme, 0, 0, false, false})) {
     throw UnsupportedError("backend cuda: " + *reason, "use --backend auto");
   }
+  if (sparse != nullptr) sparse->check(weight.out_features(), weight.in_features());
   const QuantizedTensor c{weight.q.contiguous(), weight.scale.contiguous(),
                           weight.zero.contiguous(), weight.group_of.contiguous(), weight.scheme};
   cuda::WeightArrays arrays;
