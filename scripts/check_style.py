@@ -27,8 +27,8 @@ CONDITIONAL = re.compile(r"src/backends/|core/cpu\.(?:h|cpp)$|torch_compat\.(?:h
 # Rules for one line of C++ code, comments and strings blanked: (pattern, fault, where)
 CODE_RULES = [
     (r"\busing namespace\b", "using namespace", ""),
-    # PCRE2's header asks its user for this one.
-    (r"^\s*#\s*define\b(?! PCRE2_CODE_UNIT_WIDTH )", "a macro", ""),
+    # PCRE2's header asks its user for the first one; the others tell nvcc for which side it compiles.
+    (r"^\s*#\s*define\b(?! (?:PCRE2_CODE_UNIT_WIDTH|PTQ_DEVICE|PTQ_HOST_DEVICE) )", "a macro", ""),
     (r"\bnew\s+[A-Za-z_:]+\s*[({;]", "new: use make_unique or a container", ""),
     (r"\((?:unsigned |signed )?(?:int|float|double|char|long|bool|size_t|u?int\d+_t)[ *]*\)\s*"
      r"(?!const|noexcept|override|final)[\w(]", "a C cast", ""),

@@ -31,6 +31,7 @@ nlohmann-json3-dev     JSON
 libspdlog-dev          the log
 libgtest-dev           the tests
 libgmock-dev           the tests
+libboost-context-dev   the tests: the threads of an emulated GPU
 libpcre2-dev           Unicode patterns of tokenizers
 libutf8proc-dev        Unicode normalization of tokenizers
 libsentencepiece-dev   tokenizer.model

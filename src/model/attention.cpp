@@ -7,10 +7,10 @@
 #include <ATen/ATen.h>
 
 #include "kernels/dispatch.h"
-#include "parallel.h"
+#include "ptq/core/parallel.h"
+#include "ptq/core/scratch.h"
 #include "recorded.h"
 #include "row_ops.h"
-#include "scratch.h"
 
 namespace ptq {
 namespace {

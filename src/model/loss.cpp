@@ -3,7 +3,7 @@
 #include <string>
 
 #include "kernels/dispatch.h"
-#include "parallel.h"
+#include "ptq/core/parallel.h"
 #include "ptq/model/kernels.h"
 
 namespace ptq {

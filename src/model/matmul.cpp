@@ -6,8 +6,8 @@
 #include <ATen/ATen.h>
 
 #include "kernels/dispatch.h"
-#include "parallel.h"
-#include "scratch.h"
+#include "ptq/core/parallel.h"
+#include "ptq/core/scratch.h"
 
 namespace ptq {
 namespace {

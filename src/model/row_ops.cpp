@@ -5,7 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/dispatch.h"
-#include "parallel.h"
+#include "ptq/core/parallel.h"
 #include "recorded.h"
 
 namespace ptq {

@@ -6,9 +6,9 @@
 #include <ATen/ATen.h>
 
 #include "kernels/dispatch.h"
-#include "parallel.h"
+#include "ptq/core/parallel.h"
+#include "ptq/core/scratch.h"
 #include "ptq/model/matmul.h"
-#include "scratch.h"
 
 namespace ptq {
 namespace {

@@ -19,6 +19,9 @@ struct WeightShape {
   bool sparse = false;    ///< a SparseWeight comes with it
 };
 
+/// What a backend is asked when it is given `weight` and `sparse` (null: none).
+WeightShape shape_of(const QuantizedTensor& weight, const SparseWeight* sparse);
+
 /// A quantized weight [out, in] in one backend's own layout.  Const methods may be called from
 /// several threads.
 class PackedWeight {
@@ -27,7 +30,8 @@ class PackedWeight {
 
   /// y = x Wᵀ: `x` and `y` float32 [rows, in] and [rows, out] with contiguous rows.  W is the
   /// dequantized weight, s·(q − z) rounded once, with the sparse values in their places; on unit
-  /// vectors the result is W bit for bit.  A result row depends on its own input row only.
+  /// vectors the result is W bit for bit.  A result row depends on its own input row only, to the
+  /// last bit, and not on the number of threads.
   virtual void multiply(const at::Tensor& x, const at::Tensor& y) const = 0;
 
   /// Memory that it holds.
@@ -45,8 +49,8 @@ class GemmBackend {
   /// Why this backend cannot take such a weight, or nothing.
   virtual std::optional<std::string> unsupported(const WeightShape& weight) const = 0;
 
-  /// Packs `weight`; `sparse` may be null.  Throws UnsupportedError where `unsupported` has a
-  /// reason.
+  /// Packs `weight`, which has passed QuantizedTensor::check; `sparse` may be null.  Throws
+  /// UnsupportedError where `unsupported` has a reason, std::logic_error as SparseWeight::check.
   virtual std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
                                              const SparseWeight* sparse) const = 0;
 

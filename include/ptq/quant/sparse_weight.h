@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+
 #include <ATen/core/Tensor.h>
 
 namespace ptq {
@@ -11,6 +13,10 @@ struct SparseWeight {
   at::Tensor values;     ///< float32 [values]
 
   int64_t count() const { return values.defined() ? values.size(0) : 0; }
+
+  /// Throws std::logic_error unless shapes, dtypes and indices are as documented above and all
+  /// tensors contiguous.
+  void check(int64_t out_features, int64_t in_features) const;
 };
 
 }  // namespace ptq

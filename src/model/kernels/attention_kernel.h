@@ -1,5 +1,6 @@
 #pragma once
-#include "product.h"
+#include "ptq/core/kernels/product_kernel.h"
+#include "table.h"
 
 namespace ptq::kernels {
 

@@ -1,6 +1,6 @@
 #pragma once
+#include "ptq/core/kernels/vector.h"
 #include "table.h"
-#include "vector.h"
 
 namespace ptq::kernels {
 

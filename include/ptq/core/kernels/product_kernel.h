@@ -1,9 +1,11 @@
 #pragma once
-#include "table.h"
-#include "vector.h"
+#include "ptq/core/kernels/product.h"
+#include "ptq/core/kernels/vector.h"
 
 namespace ptq::kernels {
 
+/// Packs and multiplies with the registers of `Isa`, a type with kLanes (floats of a register) and
+/// kRows (rows of a register tile).
 template <class Isa>
 struct ProductKernel {
   using V = Vector<Isa>;
@@ -46,6 +48,7 @@ struct ProductKernel {
     }
   }
 
+  /// `multiply` for one way in which A comes.
   template <bool kPackedA>
   static void multiply_tiles(const Product& p) {
     for (int64_t j = 0; j < p.columns; j += kPanel) {
@@ -68,6 +71,7 @@ struct ProductKernel {
     }
   }
 
+  /// C (+)= A·B as `p` says.
   static void multiply(const Product& p) {
     if (p.packed_a)
       multiply_tiles<true>(p);
@@ -75,9 +79,11 @@ struct ProductKernel {
       multiply_tiles<false>(p);
   }
 
+  /// The number itself.
   static float to_float(float v) {
     return v;
   }
+  /// A bfloat16 by its bits, widened exactly.
   static float to_float(uint16_t bf16) {
     const uint32_t bits = static_cast<uint32_t>(bf16) << 16;
     float v;
@@ -105,19 +111,20 @@ struct ProductKernel {
     }
   }
 
-  template <class T>
-  static void pack(const T* w, int64_t stride, int64_t columns, int64_t depth, float* panels) {
+  /// Panels of `Width` rows of a row-major [rows, depth] matrix; missing rows are 0.
+  template <int64_t Width, class T>
+  static void pack_rows(const T* w, int64_t stride, int64_t rows, int64_t depth, float* panels) {
     constexpr int64_t kBlock = 16;  // of each row at a time: keeps reads and writes in cache
-    for (int64_t j = 0; j < columns; j += kPanel, panels += depth * kPanel) {
-      const int64_t valid = columns - j < kPanel ? columns - j : kPanel;
+    for (int64_t j = 0; j < rows; j += Width, panels += depth * Width) {
+      const int64_t valid = rows - j < Width ? rows - j : Width;
       for (int64_t k0 = 0; k0 < depth; k0 += kBlock) {
         const int64_t end = k0 + kBlock < depth ? k0 + kBlock : depth;
         for (int64_t x = 0; x < valid; ++x)
           for (int64_t k = k0; k < end; ++k)
-            panels[k * kPanel + x] = to_float(w[(j + x) * stride + k]);
-        for (int64_t x = valid; x < kPanel; ++x)
+            panels[k * Width + x] = to_float(w[(j + x) * stride + k]);
+        for (int64_t x = valid; x < Width; ++x)
           for (int64_t k = k0; k < end; ++k)
-            panels[k * kPanel + x] = 0;
+            panels[k * Width + x] = 0;
       }
     }
   }

@@ -1,20 +1,26 @@
 #pragma once
 #include <cstdint>
 
-// Included only by the files of one instruction set each.  Everything is a template over `Isa`, a
-// type of that file, so that no two files define the same symbol: the linker must not put code
-// for a newer processor where an older one runs.  Hence also no standard library functions here.
+// Included only by files that are compiled for one instruction set each.  Everything is a template
+// over `Isa`, a type of that file, so that no two files define the same symbol: the linker must not
+// put code for a newer processor where an older one runs.  Hence also no standard library functions
+// here.
 namespace ptq::kernels {
 
 /// Vectors of N numbers.
 template <int N>
 struct VectorTypes {
+  /// N float32.
   typedef float Float __attribute__((vector_size(N * 4)));
+  /// N uint32.
   typedef uint32_t Int __attribute__((vector_size(N * 4)));
+  /// N float32 at any address.
   typedef float Unaligned __attribute__((vector_size(N * 4), aligned(4), may_alias));
+  /// N float64.
   typedef double Double __attribute__((vector_size(N * 8)));
 };
 
+/// Arithmetic on one register of `Isa`, a type with kLanes (floats of a register).
 template <class Isa>
 struct Vector {
   static constexpr int64_t kLanes = Isa::kLanes;
@@ -23,29 +29,37 @@ struct Vector {
   using Unaligned = typename VectorTypes<Isa::kLanes>::Unaligned;
   using Double = typename VectorTypes<Isa::kLanes>::Double;
 
+  /// The floats at `p`, which need not be aligned.
   static Float load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+  /// Writes `v` to `p`, which need not be aligned.
   static void store(float* p, Float v) { *reinterpret_cast<Unaligned*>(p) = v; }
+  /// `v` in every lane.
   static Float all(float v) { return Float{} + v; }
+  /// The greater of each lane; `b` where one is NaN.
   static Float max(Float a, Float b) { return a > b ? a : b; }
 
+  /// Σ of the lanes, in their order.
   static float sum(Float v) {
     float total = 0;
     for (int64_t i = 0; i < kLanes; ++i)
       total += v[i];
     return total;
   }
+  /// Σ of the lanes, in their order.
   static double sum(Double v) {
     double total = 0;
     for (int64_t i = 0; i < kLanes; ++i)
       total += v[i];
     return total;
   }
+  /// The greatest lane.
   static float largest(Float v) {
     float top = v[0];
     for (int64_t i = 1; i < kLanes; ++i)
       top = v[i] > top ? v[i] : top;
     return top;
   }
+  /// The lanes as float64.
   static Double widen(Float v) { return __builtin_convertvector(v, Double); }
 
   /// e^x to 2 ulp for x in [−87.3, 88.3]; 0 below, constant above, NaN stays NaN

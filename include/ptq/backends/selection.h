@@ -1,0 +1,36 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ptq/backends/backend.h"
+
+namespace ptq {
+
+/// A backend and its name in the registry.
+struct NamedBackend {
+  std::string name;
+  std::shared_ptr<const GemmBackend> backend;
+};
+
+/// The backends that a request leaves to choose from.
+class BackendSelection {
+ public:
+  /// `request`: a backend's name, or "auto" for all that can run on this machine.  Throws
+  /// ConfigError for an unknown name, UnsupportedError with the reason for a backend that is not
+  /// part of this build or cannot run on this machine.
+  explicit BackendSelection(const std::string& request);
+
+  /// The one of highest priority that takes `weight`.  Throws UnsupportedError with the reasons if
+  /// there is none.
+  const NamedBackend& choose(const WeightShape& weight) const&;
+
+  /// Why "auto" leaves some out: "cuda: no device".
+  const std::vector<std::string>& left_out() const& { return left_out_; }
+
+ private:
+  std::vector<NamedBackend> candidates_;  ///< of falling priority
+  std::vector<std::string> left_out_;
+};
+
+}  // namespace ptq

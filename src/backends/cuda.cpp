@@ -1,0 +1,170 @@
+// 4-bit weights on an NVIDIA GPU through the module libptq_cuda (docs/cuda.md).  Activations are
+// rounded to the weight's 16-bit format on the device.
+#include <memory>
+#include <mutex>
+
+#include <ATen/ATen.h>
+
+#include "cuda/host_weight.h"
+#include "cuda/module_loader.h"
+#include "ptq/backends/backend.h"
+#include "ptq/core/error.h"
+
+namespace ptq::backend {
+namespace {
+
+using cuda::HostWeight;
+
+/// The first device.  A context takes one call at a time.
+class Device {
+ public:
+  explicit Device(const W4a16Api& api) : api_(api) { check(api.create(0, &context_)); }
+  ~Device() { api_.destroy(context_); }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  W4a16Layer* upload(const W4a16Weight& weight) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    W4a16Layer* layer = nullptr;
+    check(api_.upload(context_, &weight, &layer));
+    return layer;
+  }
+  void multiply(const W4a16Layer* layer, const W4a16Product& product) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    check(api_.multiply(context_, layer, &product));
+  }
+  const W4a16Api& api() const { return api_; }
+
+ private:
+  void check(int32_t status) const {
+    if (status == kW4a16Ok) return;
+    const std::string text = std::string("backend cuda: ") + api_.last_error();
+    if (status == kW4a16OutOfMemory) throw ResourceError(text, "use --backend cpu");
+    if (status == kW4a16Unavailable) throw UnsupportedError(text, "use --backend auto");
+    throw Error(text);
+  }
+
+  const W4a16Api& api_;
+  W4a16Context* context_ = nullptr;
+  std::mutex mutex_;
+};
+
+W4a16Weight view_of(const HostWeight& weight) {
+  const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+  W4a16Weight view{};
+  view.number = static_cast<int32_t>(weight.number);
+  view.tile_shift = tile_shift(weight);
+  view.n = weight.n;
+  view.k = weight.k;
+  view.padded_n = weight.padded_n;
+  view.padded_k = weight.padded_k;
+  view.scale_rows = weight.scale_rows;
+  view.codes = weight.codes.data();
+  view.scales = weight.scales.data();
+  view.zeros = data(weight.zeros);
+  view.order = data(weight.order);
+  view.position = data(weight.position);
+  view.first_piece = data(weight.sparse.first_piece);
+  view.piece_begin = data(weight.sparse.piece_begin);
+  view.sparse_positions = data(weight.sparse.positions);
+  view.sparse_values = data(weight.sparse.values);
+  view.sparse_values_count = static_cast<int64_t>(weight.sparse.values.size());
+  view.pieces = static_cast<int64_t>(weight.sparse.piece_begin.size()) - 1;
+  return view;
+}
+
+class CudaWeight : public PackedWeight {
+ public:
+  CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight)
+      : device_(std::move(device)), layer_(device_->upload(view_of(weight))) {}
+  ~CudaWeight() override { device_->api().release(layer_); }
+  CudaWeight(const CudaWeight&) = delete;
+  CudaWeight& operator=(const CudaWeight&) = delete;
+
+  void multiply(const at::Tensor& x, const at::Tensor& y) const override {
+    W4a16Product product{};
+    product.x = x.data_ptr<float>();
+    product.y = y.data_ptr<float>();
+    product.m = x.size(0);
+    product.x_stride = x.stride(0);
+    product.y_stride = y.stride(0);
+    product.x_is_float = product.y_is_float = product.on_host = 1;
+    device_->multiply(layer_, product);
+  }
+
+  int64_t bytes() const override { return device_->api().layer_bytes(layer_); }
+
+ private:
+  std::shared_ptr<Device> device_;
+  W4a16Layer* layer_;
+};
+
+class Cuda : public GemmBackend {
+ public:
+  std::optional<std::string> unavailable() const override {
+    const cuda::CudaModule& module = cuda::cuda_module();
+    if (module.api != nullptr) return std::nullopt;
+    return module.reason;
+  }
+
+  std::optional<std::string> unsupported(const WeightShape& weight) const override {
+    if (weight.scheme.bits != 4) {
+      return "the CUDA kernels take 4 bits, not " + std::to_string(weight.scheme.bits);
+    }
+    return cuda::unsupported_group(weight.scheme.group_size);
+  }
+
+  std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
+                                     const SparseWeight* sparse) const override;
+
+  int priority() const override { return 20; }
+
+ private:
+  std::shared_ptr<Device> device() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (const auto reason = unavailable()) throw UnsupportedError("backend cuda: " + *reason);
+    if (device_ == nullptr) device_ = std::make_shared<Device>(*cuda::cuda_module().api);
+    return device_;
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<Device> device_;  ///< made when the first weight is packed
+};
+
+std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
+                                         const SparseWeight* sparse) const {
+  if (const auto reason = unsupported({weight.scheme, 0, 0, false, false})) {
+    throw UnsupportedError("backend cuda: " + *reason, "use --backend auto");
+  }
+  if (sparse != nullptr) sparse->check(weight.out_features(), weight.in_features());
+  const QuantizedTensor c{weight.q.contiguous(), weight.scale.contiguous(),
+                          weight.zero.contiguous(), weight.group_of.contiguous(), weight.scheme};
+  cuda::WeightArrays arrays;
+  arrays.out = c.out_features();
+  arrays.in = c.in_features();
+  arrays.groups = c.scale.size(1);
+  arrays.group_size = c.scheme.group_size;
+  arrays.codes = c.q.data_ptr<uint8_t>();
+  arrays.scales = c.scale.data_ptr<float>();
+  arrays.zeros = c.scheme.symmetric ? nullptr : c.zero.data_ptr<uint8_t>();
+  arrays.group_of = c.group_of.data_ptr<int32_t>();
+  if (sparse != nullptr && sparse->count() > 0) {
+    arrays.row_begin = sparse->row_begin.data_ptr<int32_t>();
+    arrays.columns = sparse->columns.data_ptr<int32_t>();
+    arrays.values = sparse->values.data_ptr<float>();
+  }
+  const std::optional<cuda::Number> number = cuda::exact_number(arrays);
+  if (!number) {
+    throw UnsupportedError("backend cuda: neither float16 nor bfloat16 holds every scale exactly",
+                           "use --backend auto");
+  }
+  return std::make_unique<CudaWeight>(device(), cuda::pack(arrays, *number));
+}
+
+}  // namespace
+
+std::unique_ptr<GemmBackend> cuda(Options& /*options*/) {
+  return std::make_unique<Cuda>();
+}
+
+}  // namespace ptq::backend

@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include <cuda_runtime_api.h>
+
+#include "cublas_lt.h"
+#include "device_buffer.h"
+#include "launch.h"
+#include "w4a16_api.h"
+
+/// A packed weight on a device.
+struct W4a16Layer {
+  int device = 0;
+  ptq::cuda::Number number = ptq::cuda::Number::kFp16;
+  ptq::cuda::WeightView view{};
+  ptq::cuda::DeviceBuffer codes, scales, zeros, order, position;
+  ptq::cuda::DeviceBuffer first_piece, piece_begin, sparse_positions, sparse_values;
+  ptq::cuda::DeviceBuffer dense;  ///< [n, padded_k] while prepared
+
+  int64_t bytes() const;
+};
+
+/// A device, a stream of its own and what products need beside their operands.  Two contexts share
+/// nothing, so that their streams cannot meet in a ticket or a workspace.
+struct W4a16Context {
+  explicit W4a16Context(int device);
+  ~W4a16Context();
+  W4a16Context(const W4a16Context&) = delete;
+  W4a16Context& operator=(const W4a16Context&) = delete;
+
+  std::unique_ptr<W4a16Layer> upload(const W4a16Weight& weight);
+  void prepare(W4a16Layer& layer);
+  void multiply(const W4a16Layer& layer, const W4a16Product& product);
+
+  int device;
+  int processors = 0;
+  cudaStream_t stream = nullptr;
+
+ private:
+  void select() const;
+  bool takes_small(const W4a16Layer& layer, const W4a16Product& product);
+  const uint16_t* stage(const W4a16Layer& layer, const W4a16Product& product, bool sorted);
+  void multiply_small(const W4a16Layer& layer, const W4a16Product& product);
+  void multiply_large(const W4a16Layer& layer, const W4a16Product& product);
+  void multiply_from_host(const W4a16Layer& layer, const W4a16Product& product);
+  void dequantize(const W4a16Layer& layer, int first_strip, int strips, uint16_t* out);
+  int strips_of_chunk(const W4a16Layer& layer, int64_t m) const;
+
+  std::unique_ptr<ptq::cuda::CublasLt> blas_;
+  ptq::cuda::DeviceBuffer staged_, partial_sums_, tickets_, sparse_sums_, dense_;
+  ptq::cuda::DeviceBuffer host_x_, host_y_, host_bias_;
+  int64_t clean_tickets_ = 0;  ///< tickets known to be 0
+};
+
+namespace ptq::cuda {
+
+const Kernels& kernels_of(Number number);
+
+/// Throws Failure unless the device can run the kernels.
+void check_device(int device);
+
+/// Devices that can; throws Failure if there is none, saying why.
+int count_devices();
+
+}  // namespace ptq::cuda

@@ -1,0 +1,56 @@
+#include "module_loader.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include <dlfcn.h>
+
+namespace ptq::cuda {
+namespace {
+
+namespace fs = std::filesystem;
+
+CudaModule refused(std::string reason) {
+  return {nullptr, std::move(reason), 0};
+}
+
+// A file of the program's own installation or build, else the name alone for the system's search.
+std::string default_path() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path beside = program.parent_path().parent_path() / "lib" / "libptq_cuda.so";
+  return !error && fs::exists(beside, error) ? beside.string() : "libptq_cuda.so";
+}
+
+}  // namespace
+
+CudaModule open_cuda_module(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* error = dlerror();
+    return refused("the CUDA kernels cannot be loaded: " +
+                   std::string(error == nullptr ? path : error));
+  }
+  using Entry = const W4a16Api* (*)();
+  const auto entry = reinterpret_cast<Entry>(dlsym(library, "ptq_w4a16_api"));
+  if (entry == nullptr) return refused(path + " is not a module of CUDA kernels");
+  const W4a16Api* api = entry();
+  if (api->version != kW4a16Version) {
+    return refused(path + " has version " + std::to_string(api->version) + ", this program needs " +
+                   std::to_string(kW4a16Version));
+  }
+  CudaModule module{api, "", 0};
+  if (api->device_count(&module.devices) != kW4a16Ok) return refused(api->last_error());
+  return module;
+}
+
+const CudaModule& cuda_module() {
+  static const CudaModule kModule = [] {
+    const char* path = std::getenv("PTQ_CUDA_MODULE");
+    return open_cuda_module(path != nullptr && *path != '\0' ? path : default_path());
+  }();
+  return kModule;
+}
+
+}  // namespace ptq::cuda

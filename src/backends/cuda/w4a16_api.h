@@ -1,0 +1,83 @@
+#pragma once
+#include <cstdint>
+
+// The functions of the module libptq_cuda, which is opened at run time: a program that may use it
+// needs neither CUDA's libraries nor its headers.  Plain C types, so that compilers may differ.
+// Pointers are to device memory unless they say otherwise; devices have compute capability 8.0 or
+// later.
+extern "C" {
+
+struct W4a16Context;  ///< a device, a stream and the memory that products need; one call at a time
+struct W4a16Layer;    ///< a packed weight on a device
+
+/// What a function returns; W4a16Api::last_error has the text.
+enum W4a16Status : int32_t {
+  kW4a16Ok = 0,
+  kW4a16Unavailable = 1,  ///< no driver, too old a one, no device that can run the kernels
+  kW4a16OutOfMemory = 2,
+  kW4a16BadArgument = 3,
+  kW4a16Failure = 4,  ///< of CUDA or cuBLAS; the context cannot be trusted any more
+};
+
+/// A packed weight in host memory, as HostWeight (host_weight.h); null where an array is empty.
+struct W4a16Weight {
+  int32_t number;  ///< 0 float16, 1 bfloat16
+  int32_t tile_shift;
+  int64_t n, k, padded_n, padded_k, scale_rows;
+  const uint32_t* codes;
+  const uint16_t* scales;
+  const uint32_t* zeros;
+  const int32_t* order;
+  const int32_t* position;
+  const int32_t* first_piece;
+  const int32_t* piece_begin;
+  const int32_t* sparse_positions;
+  const uint16_t* sparse_values;
+  int64_t pieces, sparse_values_count;
+};
+
+/// How a product is computed.
+enum W4a16Path : int32_t {
+  kW4a16Auto = 0,
+  kW4a16Small = 1,  ///< kernel S
+  kW4a16Large = 2,  ///< dequantized, then cuBLASLt
+};
+
+/// y [m, n] = x [m, k] Wᵀ + bias.  Rows are contiguous; strides count values.
+struct W4a16Product {
+  const void* x;
+  void* y;
+  const float* bias;  ///< [n], or null
+  int64_t m, x_stride, y_stride;
+  int32_t x_is_float, y_is_float;  ///< else the weight's 16-bit format
+  int32_t on_host;                 ///< x, y and bias are in host memory: the call copies and waits
+  int32_t path;                    ///< W4a16Path
+};
+
+struct W4a16Api {
+  int32_t version;  ///< kW4a16Version, or the table is another one
+  /// Number of devices that can run the kernels.
+  int32_t (*device_count)(int32_t* count);
+  int32_t (*create)(int32_t device, W4a16Context** context);
+  void (*destroy)(W4a16Context* context);
+  /// Copies a weight to the context's device; it must be released before the context is destroyed.
+  int32_t (*upload)(W4a16Context* context, const W4a16Weight* weight, W4a16Layer** layer);
+  void (*release)(W4a16Layer* layer);
+  int64_t (*layer_bytes)(const W4a16Layer* layer);
+  /// Keeps the dequantized weight until `forget`, so that large products of it dequantize once.
+  int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer);
+  void (*forget)(W4a16Layer* layer);
+  /// Queues a product in the context's stream; with `on_host` also waits for it.
+  int32_t (*multiply)(W4a16Context* context, const W4a16Layer* layer, const W4a16Product* product);
+  int32_t (*synchronize)(W4a16Context* context);
+  /// The context's cudaStream_t.
+  void* (*stream)(const W4a16Context* context);
+  /// Text of the calling thread's last error.
+  const char* (*last_error)();
+};
+
+constexpr int32_t kW4a16Version = 1;
+
+/// The only symbol that the module exports.
+[[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();
+}

@@ -1,0 +1,49 @@
+#include "ptq/backends/selection.h"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
+#include "ptq/core/error.h"
+
+namespace ptq {
+
+WeightShape shape_of(const QuantizedTensor& weight, const SparseWeight* sparse) {
+  const int64_t in = weight.in_features();
+  const bool permuted = !weight.group_of.equal(contiguous_groups(weight.scheme, in));
+  const bool has_values = sparse != nullptr && sparse->count() > 0;
+  return {weight.scheme, weight.out_features(), in, permuted, has_values};
+}
+
+BackendSelection::BackendSelection(const std::string& request) {
+  const std::vector<std::string> known = backends().names();
+  if (request == "cuda" && std::find(known.begin(), known.end(), request) == known.end())
+    throw UnsupportedError("backend cuda: this build has no CUDA kernels",
+                           "use --backend auto, or build with -DPTQ_CUDA=ON");
+  for (const std::string& name : request == "auto" ? known : std::vector<std::string>{request}) {
+    NamedBackend candidate{name, backends().make(name)};
+    if (const auto reason = candidate.backend->unavailable())
+      left_out_.push_back(name + ": " + *reason);
+    else
+      candidates_.push_back(std::move(candidate));
+  }
+  if (candidates_.empty())
+    throw UnsupportedError("backend " + left_out_.front(), "use --backend auto");
+  std::stable_sort(candidates_.begin(), candidates_.end(),
+                   [](const NamedBackend& a, const NamedBackend& b) {
+                     return a.backend->priority() > b.backend->priority();
+                   });
+}
+
+const NamedBackend& BackendSelection::choose(const WeightShape& weight) const& {
+  std::string reasons;
+  for (const NamedBackend& candidate : candidates_) {
+    const auto reason = candidate.backend->unsupported(weight);
+    if (!reason) return candidate;
+    reasons += (reasons.empty() ? "" : "; ") + candidate.name + ": " + *reason;
+  }
+  throw UnsupportedError("no backend takes a weight of " + weight.scheme.name() + ": " + reasons,
+                         "use --backend auto");
+}
+
+}  // namespace ptq

@@ -1,0 +1,155 @@
+#include <cmath>
+#include <memory>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "module_loader.h"
+#include "weight_case.h"
+
+// The module on a real device: what the emulator cannot tell.  Skips where there is none.
+namespace ptq::cuda {
+namespace {
+
+class Gpu : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string path = PTQ_CUDA_MODULE_PATH;
+    if (path.empty()) GTEST_SKIP() << "built without CUDA";
+    const CudaModule module = open_cuda_module(path);
+    if (module.api == nullptr) GTEST_SKIP() << module.reason;
+    api_ = module.api;
+    expect_ok(api_->create(0, &context_));
+  }
+  void TearDown() override {
+    if (context_ != nullptr) api_->destroy(context_);
+  }
+
+  void expect_ok(int32_t status) const { ASSERT_EQ(status, kW4a16Ok) << api_->last_error(); }
+
+  std::shared_ptr<W4a16Layer> upload(const HostWeight& weight) const {
+    const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+    W4a16Weight view{};
+    view.number = static_cast<int32_t>(weight.number);
+    view.tile_shift = tile_shift(weight);
+    view.n = weight.n;
+    view.k = weight.k;
+    view.padded_n = weight.padded_n;
+    view.padded_k = weight.padded_k;
+    view.scale_rows = weight.scale_rows;
+    view.codes = weight.codes.data();
+    view.scales = weight.scales.data();
+    view.zeros = data(weight.zeros);
+    view.order = data(weight.order);
+    view.position = data(weight.position);
+    view.first_piece = data(weight.sparse.first_piece);
+    view.piece_begin = data(weight.sparse.piece_begin);
+    view.sparse_positions = data(weight.sparse.positions);
+    view.sparse_values = data(weight.sparse.values);
+    view.pieces = static_cast<int64_t>(weight.sparse.piece_begin.size()) - 1;
+    view.sparse_values_count = static_cast<int64_t>(weight.sparse.values.size());
+    W4a16Layer* layer = nullptr;
+    expect_ok(api_->upload(context_, &view, &layer));
+    return {layer, api_->release};
+  }
+
+  std::vector<float> multiply(const HostWeight& weight, const W4a16Layer* layer,
+                              const std::vector<float>& x, W4a16Path path) const {
+    W4a16Product product{};
+    product.m = static_cast<int64_t>(x.size()) / weight.k;
+    std::vector<float> y(product.m * weight.n, NAN);
+    product.x = x.data();
+    product.y = y.data();
+    product.x_stride = weight.k;
+    product.y_stride = weight.n;
+    product.x_is_float = product.y_is_float = product.on_host = 1;
+    product.path = path;
+    expect_ok(api_->multiply(context_, layer, &product));
+    return y;
+  }
+
+  const W4a16Api* api_ = nullptr;
+  W4a16Context* context_ = nullptr;
+};
+
+TEST_F(Gpu, UnitVectorsGiveTheRoundedWeightIfPossible) {
+  for (CaseOptions options : all_cases()) {
+    for (const W4a16Path path : {kW4a16Small, kW4a16Large}) {
+      SCOPED_TRACE(options.name() + " path " + std::to_string(path));
+      const WeightCase weight(options);
+      const HostWeight packed = pack(weight.arrays(), options.number);
+      const auto layer = upload(packed);
+      std::vector<float> x(options.in * options.in, 0.0F);
+      for (int64_t i = 0; i < options.in; ++i) {
+        x[i * options.in + i] = 1;
+      }
+      for (const int64_t rows : {int64_t{1}, int64_t{9}, int64_t{17}, options.in}) {
+        x.resize(std::min(rows, options.in) * options.in);
+        const std::vector<float> y = multiply(packed, layer.get(), x, path);
+        for (size_t i = 0; i < y.size(); ++i) {
+          const auto input = static_cast<int64_t>(i) / options.out;
+          ASSERT_EQ(y[i], decode(options.number,
+                                 weight.rounded(static_cast<int64_t>(i) % options.out, input)));
+        }
+        x.resize(options.in * options.in, 0.0F);
+        for (int64_t i = 0; i < options.in; ++i) {
+          x[i * options.in + i] = 1;
+        }
+      }
+    }
+  }
+}
+
+// The bound of docs/numerics.md, on both paths and with the dequantized weight kept.
+TEST_F(Gpu, ProductsAreWithinTheBoundIfPossible) {
+  CaseOptions options;
+  options.out = 1000;
+  options.in = 1096;
+  options.group_size = 128;
+  options.sparse = options.permuted = options.zero_point = true;
+  for (const Number number : {Number::kFp16, Number::kBf16}) {
+    options.number = number;
+    const WeightCase weight(options);
+    const HostWeight packed = pack(weight.arrays(), number);
+    const auto layer = upload(packed);
+    const std::vector<float> w = weight.dense();
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal(0, 1);
+    for (const int m : {1, 7, 16, 33, 64, 65, 200, 257}) {
+      std::vector<float> x(m * options.in);
+      for (float& value : x) {
+        value = decode(number, encode(number, normal(random)));
+      }
+      if (m == 257) expect_ok(api_->prepare(context_, layer.get()));
+      for (const W4a16Path path : {kW4a16Small, kW4a16Large}) {
+        const std::vector<float> y = multiply(packed, layer.get(), x, path);
+        ASSERT_EQ(multiply(packed, layer.get(), x, path), y) << "not repeatable";
+        for (int64_t i = 0; i < static_cast<int64_t>(y.size()); i += 13) {
+          double sum = 0, magnitude = 0;
+          for (int64_t k = 0; k < options.in; ++k) {
+            const double product = static_cast<double>(x[i / options.out * options.in + k]) *
+                                   w[i % options.out * options.in + k];
+            sum += product;
+            magnitude += std::fabs(product);
+          }
+          ASSERT_NEAR(y[i], sum, 1200 * 0x1p-23 * magnitude) << m << " path " << path;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Gpu, BadProductsAreRefusedIfPossible) {
+  const WeightCase weight{CaseOptions{}};
+  const auto layer = upload(pack(weight.arrays(), Number::kFp16));
+  W4a16Product product{};
+  product.m = 1;
+  product.x_stride = 3;
+  EXPECT_EQ(api_->multiply(context_, layer.get(), &product), kW4a16BadArgument);
+  EXPECT_NE(std::string(api_->last_error()), "");
+  W4a16Context* other = nullptr;
+  EXPECT_NE(api_->create(1000, &other), kW4a16Ok);
+}
+
+}  // namespace
+}  // namespace ptq::cuda

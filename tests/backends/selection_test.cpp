@@ -1,0 +1,43 @@
+#include "ptq/backends/selection.h"
+
+#include <gmock/gmock.h>
+
+#include "ptq/core/error.h"
+
+namespace ptq {
+namespace {
+
+const WeightShape kFourBits{{4, 64, true}, 32, 64, false, false};
+const WeightShape kThreeBits{{3, 64, true}, 32, 64, false, false};
+
+TEST(BackendSelection, AutoTakesTheFastestThatSupportsAWeight) {
+  const BackendSelection all("auto");
+  EXPECT_NE(all.choose(kFourBits).name, "reference");
+  EXPECT_EQ(all.choose(kThreeBits).name, "reference");
+}
+
+TEST(BackendSelection, AForcedOneRunsOrSaysWhyNot) {
+  EXPECT_EQ(BackendSelection("reference").choose(kFourBits).name, "reference");
+  const BackendSelection cpu("cpu");
+  EXPECT_EQ(cpu.choose(kFourBits).name, "cpu");
+  try {
+    cpu.choose(kThreeBits);
+    FAIL();
+  } catch (const UnsupportedError& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("4-bit codes, not 3-bit"));
+  }
+}
+
+TEST(BackendSelection, AnUnknownNameIsAConfigError) {
+  EXPECT_THROW(BackendSelection("fast"), ConfigError);
+}
+
+TEST(BackendSelection, CudaIsRefusedWhereItCannotRun) {
+  const auto names = backends().names();
+  const bool built = std::find(names.begin(), names.end(), "cuda") != names.end();
+  if (built && !backends().make("cuda")->unavailable()) return;
+  EXPECT_THROW(BackendSelection("cuda"), UnsupportedError);
+}
+
+}  // namespace
+}  // namespace ptq

@@ -1,0 +1,35 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "ptq/backends/backend.h"
+
+namespace ptq {
+
+/// A weight to multiply by, as quantizers or other tools make it.
+struct BackendCase {
+  QuantScheme scheme;
+  int64_t out = 0, in = 0;
+  bool permuted = false, sparse = false;
+  bool long_scales = false;  ///< more significant bits than float16 has
+  std::string name() const;
+};
+
+/// A random weight of the case, negative scales among the scales.
+QuantizedTensor random_weight(const BackendCase& made);
+
+/// About one value in 50, an empty row among the rows; null members unless `made.sparse`.
+SparseWeight random_values(const BackendCase& made);
+
+/// The float32 weight [out, in] that both stand for.
+at::Tensor dense_weight(const QuantizedTensor& weight, const SparseWeight& sparse);
+
+/// Widths, groups, symmetry, order, sparse values and odd shapes, combined.
+std::vector<BackendCase> backend_cases();
+
+/// What every backend promises for those of `cases` that it takes.  Returns the promises it
+/// breaks, each with the case; empty: none.
+std::vector<std::string> broken_promises(const GemmBackend& backend,
+                                         const std::vector<BackendCase>& cases);
+
+}  // namespace ptq

@@ -1,0 +1,105 @@
+#include "contract/backend_contract.h"
+
+#include <functional>
+#include <map>
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+namespace ptq {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(BackendContract, EveryAvailableBackendKeepsIt) {
+  for (const std::string& name : backends().names()) {
+    const auto backend = backends().make(name);
+    if (backend->unavailable()) continue;
+    EXPECT_THAT(broken_promises(*backend, backend_cases()), IsEmpty()) << name;
+  }
+}
+
+using Product = std::function<void(const PackedWeight&, const at::Tensor&, const at::Tensor&)>;
+
+class BrokenWeight : public PackedWeight {
+ public:
+  BrokenWeight(std::unique_ptr<PackedWeight> right, const Product& product)
+      : right_(std::move(right)), product_(product) {}
+  void multiply(const at::Tensor& x, const at::Tensor& y) const override {
+    product_(*right_, x, y);
+  }
+  int64_t bytes() const override { return right_->bytes(); }
+
+ private:
+  std::unique_ptr<PackedWeight> right_;
+  Product product_;
+};
+
+/// The reference, with a product that is wrong in one way.
+class Broken : public GemmBackend {
+ public:
+  Broken(Product product, bool drops_values = false)
+      : product_(std::move(product)), drops_values_(drops_values) {}
+  std::optional<std::string> unsupported(const WeightShape& weight) const override {
+    return right_->unsupported(weight);
+  }
+  std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
+                                     const SparseWeight* sparse) const override {
+    return std::make_unique<BrokenWeight>(right_->pack(weight, drops_values_ ? nullptr : sparse),
+                                          product_);
+  }
+  int priority() const override { return 0; }
+
+ private:
+  std::unique_ptr<GemmBackend> right_ = backends().make("reference");
+  Product product_;
+  bool drops_values_;
+};
+
+void right(const PackedWeight& weight, const at::Tensor& x, const at::Tensor& y) {
+  weight.multiply(x, y);
+}
+
+TEST(BackendContract, RejectsABackendThatIsWrong) {
+  const std::map<std::string, Product> wrong = {
+      {"bit for bit",
+       [](const PackedWeight& w, const at::Tensor& x, const at::Tensor& y) {
+         w.multiply(x, y);
+         y.mul_(1 + 0x1p-23F);
+       }},
+      {"within the bound",
+       [](const PackedWeight& w, const at::Tensor& x, const at::Tensor& y) {
+         w.multiply(x.to(at::kHalf).to(at::kFloat), y);
+       }},
+      {"does not depend on the batch",
+       [](const PackedWeight& w, const at::Tensor& x, const at::Tensor& y) {
+         w.multiply(x, y);
+         if (x.size(0) == 13) y.select(1, 0).mul_(1 + 0x1p-23F);
+       }},
+      {"not finite is passed on",
+       [](const PackedWeight& w, const at::Tensor& x, const at::Tensor& y) {
+         w.multiply(x.nan_to_num(0, 0, 0), y);
+       }},
+      {"stays in its row",
+       [](const PackedWeight& w, const at::Tensor& x, const at::Tensor& y) {
+         w.multiply(x, y);
+         if (!x.isfinite().all().item<bool>()) y.fill_(NAN);
+       }},
+      {"beside the result",
+       [](const PackedWeight& w, const at::Tensor& x, const at::Tensor& y) {
+         w.multiply(x, y);
+         if (y.stride(0) > y.size(1)) y.data_ptr<float>()[y.size(1)] = 0;
+       }},
+  };
+  const std::vector<BackendCase> few = {{{4, 32, true}, 24, 96, false, true, false}};
+  for (const auto& [promise, product] : wrong)
+    EXPECT_THAT(broken_promises(Broken(product), few), Contains(HasSubstr(promise)));
+  EXPECT_THAT(broken_promises(Broken(right, true), few),
+              Contains(HasSubstr("sparse: unit vectors")));
+  EXPECT_THAT(broken_promises(Broken(right), few), IsEmpty());
+}
+
+}  // namespace
+}  // namespace ptq
