@@ -35,10 +35,14 @@ bool DequantizedSource::contains(const std::string& name) const {
   return std::binary_search(names_.begin(), names_.end(), name);
 }
 
-at::Tensor DequantizedSource::tensor(const std::string& name) const {
+std::optional<QuantizedTensor> DequantizedSource::quantized(const std::string& name) const {
   const auto found = quantized_.find(name);
-  if (found != quantized_.end())
-    return layout_->unpack(found->second.site, found->second.scheme, *packed_).dequantize();
+  if (found == quantized_.end()) return std::nullopt;
+  return layout_->unpack(found->second.site, found->second.scheme, *packed_);
+}
+
+at::Tensor DequantizedSource::tensor(const std::string& name) const {
+  if (const auto weight = quantized(name)) return weight->dequantize();
   if (!contains(name)) throw FormatError("there is no tensor " + name);
   return packed_->tensor(name);
 }

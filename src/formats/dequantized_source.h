@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ class DequantizedSource : public TensorSource {
                     const std::vector<LinearSite>& sites);
 
   bool contains(const std::string& name) const override;
+  /// The quantized weight behind "<site>.weight", nothing for any other tensor.  Throws what
+  /// CheckpointFormat::unpack throws.
+  std::optional<QuantizedTensor> quantized(const std::string& name) const;
+
   /// "<site>.weight" is float32 [out, in]; throws what CheckpointFormat::unpack throws.
   at::Tensor tensor(const std::string& name) const override;
   std::vector<std::string> names() const override;

@@ -5,6 +5,7 @@
 #include "dequantized_source.h"
 #include "gptq_config.h"
 #include "json_fields.h"
+#include "packed_sites.h"
 #include "ptq/core/error.h"
 #include "ptq/io/json.h"
 
@@ -49,7 +50,8 @@ std::string find_format(const Json& config) {
 
 }  // namespace
 
-OpenedModel open_directory(const std::filesystem::path& directory) {
+OpenedModel open_directory(const std::filesystem::path& directory,
+                           const BackendSelection* backends) {
   OpenedModel opened;
   opened.checkpoint = std::make_shared<Checkpoint>(directory);
   opened.model = open_model(opened.checkpoint, opened.checkpoint->config());
@@ -60,9 +62,23 @@ OpenedModel open_directory(const std::filesystem::path& directory) {
   const std::vector<LinearSite> sites = opened.model->sites();
   opened.plan = opened.layout->plan(config, sites, *opened.checkpoint);
   opened.notes = opened.layout->notes(opened.plan, *opened.checkpoint);
-  opened.model = open_model(
-      std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout, opened.plan, sites),
-      opened.checkpoint->config());
+  WeightSource weights;
+  const auto source =
+      std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout, opened.plan, sites);
+  weights.tensors = source;
+  if (backends != nullptr) {
+    std::map<std::string, NamedBackend> chosen;
+    for (const LinearSite& site : sites) {
+      const auto scheme = opened.plan.find(site.name);
+      if (scheme == opened.plan.end()) continue;
+      const NamedBackend& backend =
+          choose_backend(*backends, site, scheme->second, *opened.checkpoint);
+      chosen.emplace(site.name, backend);
+      opened.backend_of[site.name] = backend.name;
+    }
+    weights.packed = std::make_shared<PackedSites>(source, std::move(chosen));
+  }
+  opened.model = open_model(std::move(weights), opened.checkpoint->config());
   return opened;
 }
 

@@ -112,7 +112,7 @@ class DecoderBlock : public Block {
 
 class Decoder : public CausalLM {
  public:
-  Decoder(std::shared_ptr<const TensorSource> source, const ModelConfig& config, DecoderFacts facts)
+  Decoder(WeightSource source, const ModelConfig& config, DecoderFacts facts)
       : config_(config), facts_(std::move(facts)), weights_(std::move(source)) {
     if (config.activation != "silu" && config.activation != "swish")
       throw UnsupportedError("config.json: hidden_act is \"" + config.activation +
@@ -168,8 +168,8 @@ class Decoder : public CausalLM {
 
 }  // namespace
 
-std::unique_ptr<CausalLM> open_decoder(std::shared_ptr<const TensorSource> weights,
-                                       const ModelConfig& config, DecoderFacts facts) {
+std::unique_ptr<CausalLM> open_decoder(WeightSource weights, const ModelConfig& config,
+                                       DecoderFacts facts) {
   return std::make_unique<Decoder>(std::move(weights), config, std::move(facts));
 }
 

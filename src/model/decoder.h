@@ -19,8 +19,8 @@ struct DecoderFacts {
 
 /// A Llama-like model with Transformers' tensor names.  Throws FormatError for missing or
 /// misshapen embeddings, UnsupportedError for an activation other than SiLU.
-std::unique_ptr<CausalLM> open_decoder(std::shared_ptr<const TensorSource> weights,
-                                       const ModelConfig& config, DecoderFacts facts);
+std::unique_ptr<CausalLM> open_decoder(WeightSource weights, const ModelConfig& config,
+                                       DecoderFacts facts);
 
 /// DecoderFacts::windows: `window` for the blocks from `first_sliding` on or, where config.json has
 /// layer_types, for those it calls sliding.  Throws FormatError for layer_types of another length,

@@ -38,8 +38,26 @@ Linear::Linear(LinearSite site, at::Tensor weight, at::Tensor bias)
   set_weight(std::move(weight));
 }
 
+Linear::Linear(LinearSite site, std::shared_ptr<const PackedWeight> weight, at::Tensor bias)
+    : site_(std::move(site)), bias_(std::move(bias)), packed_(std::move(weight)) {}
+
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  return affine(x, weight_, bias_);
+  if (packed_ == nullptr) return affine(x, weight_, bias_);
+  if (needs_record({x, bias_}))
+    throw std::logic_error(site_.name + " has a packed weight: no autograd, float32 on the CPU");
+  at::Tensor rows = x.reshape({-1, site_.in_features});
+  if (rows.stride(1) != 1) rows = rows.contiguous();
+  at::Tensor y = at::empty({rows.size(0), site_.out_features}, rows.options());
+  packed_->multiply(rows, y);
+  if (bias_.defined()) y.add_(bias_);
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = site_.out_features;
+  return y.view(sizes);
+}
+
+const at::Tensor& Linear::weight() const& {
+  if (packed_ != nullptr) throw std::logic_error(site_.name + " has no dense weight: it is packed");
+  return weight_;
 }
 
 at::Tensor Linear::forward_for_gradient(const at::Tensor& x) const {
@@ -54,6 +72,7 @@ void Linear::set_weight(at::Tensor weight) {
                            std::to_string(site_.out_features) + ", " +
                            std::to_string(site_.in_features) + "]");
   weight_ = std::move(weight);
+  packed_ = nullptr;
 }
 
 }  // namespace ptq

@@ -1,6 +1,7 @@
 #include "weights.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -37,8 +38,10 @@ at::Tensor Weights::load(const std::string& name, const std::vector<int64_t>& sh
 }
 
 Linear Weights::load_linear(const LinearSite& site, bool bias) const {
-  return {site, load(site.name + ".weight", {site.out_features, site.in_features}),
-          bias ? load(site.name + ".bias", {site.out_features}) : at::Tensor()};
+  const at::Tensor added = bias ? load(site.name + ".bias", {site.out_features}) : at::Tensor();
+  if (packed_ != nullptr)
+    if (auto weight = packed_->pack(site)) return {site, std::move(weight), added};
+  return {site, load(site.name + ".weight", {site.out_features, site.in_features}), added};
 }
 
 at::Tensor Weights::rows(const std::string& name, const std::vector<int64_t>& shape,

@@ -5,13 +5,15 @@
 
 #include "ptq/io/checkpoint.h"
 #include "ptq/model/linear.h"
+#include "ptq/model/weight_source.h"
 
 namespace ptq {
 
 /// Reads a model's tensors, checked against the shapes its config demands.
 class Weights {
  public:
-  explicit Weights(std::shared_ptr<const TensorSource> source) : source_(std::move(source)) {}
+  explicit Weights(WeightSource source)
+      : source_(std::move(source.tensors)), packed_(std::move(source.packed)) {}
 
   /// The tensor as stored.  Throws FormatError naming it if it is absent, not of a floating dtype
   /// or not of `shape`.
@@ -25,7 +27,7 @@ class Weights {
     return !source_->contains(name) && source_->contains(other) ? other : name;
   }
 
-  /// The linear of a site: weight and, if `bias`, bias.
+  /// The linear of a site: weight, dense or packed as the source has it, and, if `bias`, bias.
   Linear load_linear(const LinearSite& site, bool bias) const;
 
   /// Rows `ids` int64 [...] of the table `name`, as float32 [..., width]; only they are read.
@@ -34,6 +36,7 @@ class Weights {
 
  private:
   std::shared_ptr<const TensorSource> source_;
+  std::shared_ptr<const PackedLinears> packed_;
 };
 
 }  // namespace ptq

@@ -49,6 +49,25 @@ class Evaluation(CliTestCase):
             json.dump(changed, file)
         self.fail_with(6, ["baseline"], "eval", MODEL, *SHORT, "--baseline", baseline)
 
+    def test_backends_agree_and_are_reported(self):
+        out = self.path("four")
+        self.succeed("quantize", MODEL, "--method", "rtn", "--bits", "4", "--group-size", "32", "--out", out)
+        results = {name: json.loads(self.succeed("eval", out, *SHORT, "--backend", name, "--json").stdout)
+                   for name in ("auto", "cpu", "reference")}
+        for name, result in results.items():
+            self.assertEqual(result["model"]["perplexity"], results["reference"]["model"]["perplexity"])
+            self.assertEqual(list(result["backends"]), ["cpu" if name == "auto" else name])
+        self.assertIn("on cpu", self.succeed("eval", out, *SHORT).stdout)
+        self.assertEqual(json.loads(self.succeed("eval", MODEL, *SHORT, "--json").stdout)["backends"], {})
+
+    def test_a_backend_that_cannot_run_ends_with_exit_4(self):
+        self.fail_with(4, ["no quantized linear"], "eval", MODEL, *SHORT, "--backend", "cpu")
+        out = self.path("three")
+        self.succeed("quantize", MODEL, "--method", "rtn", "--bits", "3", "--group-size", "32", "--out", out)
+        self.fail_with(4, ["4-bit codes, not 3-bit", "q_proj"], "eval", out, *SHORT, "--backend", "cpu")
+        self.assertIn("on reference", self.succeed("eval", out, *SHORT).stdout)
+        self.fail_with(2, ["known: "], "eval", out, *SHORT, "--backend", "fast")
+
     def test_misuse_ends_with_its_exit_code(self):
         self.fail_with(2, ["--text"], "eval", MODEL)
         self.fail_with(2, ["--reference"], "eval", MODEL, *SHORT, "--max-kl", "1")

@@ -43,18 +43,19 @@ class Open : public testing::Test {
   void TearDown() override { fs::remove_all(directory_); }
 
   /// Replaces the weights by what `format` packs and adds its config.
-  void quantize_as(const std::string& format) {
+  void quantize_as(const std::string& format, int bits = 4) {
     const auto layout = formats().make(format);
     for (const LinearSite& site : llama_sites(1)) {
       tensors_.erase(site.name + ".weight");
       tensors_.merge(layout->pack(site, weights_.at(site.name), at::kFloat));
     }
-    config_["quantization_config"] = layout->config(uniform_context(llama_sites(1), {4, 32, true}));
+    config_["quantization_config"] =
+        layout->config(uniform_context(llama_sites(1), {bits, 32, true}));
   }
-  OpenedModel open() {
+  OpenedModel open(const BackendSelection* backends = nullptr) {
     write_safetensors(directory_ / "model.safetensors", tensors_, {{"format", "pt"}});
     std::ofstream(directory_ / "config.json") << config_.dump();
-    return open_directory(directory_);
+    return open_directory(directory_, backends);
   }
   void refused_as(const std::string& words) {
     try {
@@ -70,6 +71,51 @@ class Open : public testing::Test {
   std::map<std::string, at::Tensor> tensors_;
   std::map<std::string, QuantizedTensor> weights_;
 };
+
+TEST_F(Open, PackedWeightsGiveTheBitsOfDequantizedOnes) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = at::randint(0, 96, {1, 12}, at::kLong);
+  quantize_as("compressed-tensors");
+  const at::Tensor dequantized = run_model(*open().model, tokens);
+  for (const char* name : {"auto", "cpu", "reference"}) {
+    const BackendSelection backends(name);
+    const OpenedModel packed = open(&backends);
+    EXPECT_EQ(packed.backend_of.size(), 7U);
+    EXPECT_TRUE(at::equal(run_model(*packed.model, tokens), dequantized)) << name;
+    EXPECT_THROW(packed.model->load_block(0)->stages()[0].linears[0].weight(), std::logic_error);
+  }
+}
+
+TEST_F(Open, ActivationOrderRunsOnPackedWeights) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = at::randint(0, 96, {1, 12}, at::kLong);
+  quantize_as("gptq");
+  for (const LinearSite& site : llama_sites(1))
+    tensors_[site.name + ".g_idx"] =
+        tensors_[site.name + ".g_idx"].index({at::randperm(site.in_features)});
+  const at::Tensor dequantized = run_model(*open().model, tokens);
+  const BackendSelection cpu("cpu");
+  const at::Tensor packed = run_model(*open(&cpu).model, tokens);
+  // Another order of summation in every product.
+  EXPECT_LE((packed - dequantized).abs().max().item<float>(),
+            1e-5F * dequantized.abs().max().item<float>());
+}
+
+TEST_F(Open, ABackendThatCannotRunALinearIsNamedWithTheReason) {
+  for (const LinearSite& site : llama_sites(1))
+    weights_[site.name] = random_weight({3, 32, true}, site.out_features, site.in_features);
+  quantize_as("compressed-tensors", 3);
+  const BackendSelection cpu("cpu"), any("auto");
+  EXPECT_EQ(open(&any).backend_of.begin()->second, "reference");
+  try {
+    open(&cpu);
+    FAIL() << "opened";
+  } catch (const std::exception& error) {
+    EXPECT_EQ(exit_code_of(error), UnsupportedError("").exit_code());
+    EXPECT_NE(describe(error).find("4-bit codes, not 3-bit"), std::string::npos);
+    EXPECT_NE(describe(error).find("model.layers.0.self_attn.q_proj"), std::string::npos);
+  }
+}
 
 TEST_F(Open, QuantizedDirectoryRunsAsTheFullPrecisionOneWithItsWeights) {
   const at::Tensor tokens = at::randint(0, 96, {1, 12}, at::kLong);

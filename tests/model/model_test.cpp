@@ -252,5 +252,37 @@ TEST(Linear, RefusesAWeightOfAnotherShapeOrDtype) {
   EXPECT_THROW(layer.set_weight(at::zeros({24, 48}, at::kDouble)), std::logic_error);
 }
 
+/// One that multiplies by 2 and tells nothing else.
+class Doubling : public PackedWeight {
+ public:
+  void multiply(const at::Tensor& x, const at::Tensor& y) const override { y.copy_(x * 2); }
+  int64_t bytes() const override { return 0; }
+};
+
+Linear packed_linear(const at::Tensor& bias) {
+  LinearSite site;
+  site.name = "some.linear";
+  site.out_features = site.in_features = 3;
+  return {site, std::make_shared<Doubling>(), bias};
+}
+
+TEST(PackedLinear, MultipliesAndAddsItsBias) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor x = at::randn({2, 5, 3}), bias = at::randn({3});
+  EXPECT_TRUE(at::equal(packed_linear({}).forward(x), x * 2));
+  EXPECT_TRUE(at::equal(packed_linear(bias).forward(x), x * 2 + bias));
+  const at::Tensor turned = at::randn({3, 4}).t();
+  EXPECT_TRUE(at::equal(packed_linear({}).forward(turned), turned * 2));
+}
+
+TEST(PackedLinear, HasNoDenseWeightAndNoGradient) {
+  Linear layer = packed_linear({});
+  EXPECT_THROW(layer.weight(), std::logic_error);
+  EXPECT_THROW(layer.forward(at::zeros({1, 3}).requires_grad_(true)), std::logic_error);
+  EXPECT_THROW(layer.forward(at::zeros({1, 3}, at::kDouble)), std::logic_error);
+  layer.set_weight(at::eye(3));
+  EXPECT_TRUE(at::equal(layer.forward(at::ones({1, 3})), at::ones({1, 3})));
+}
+
 }  // namespace
 }  // namespace ptq

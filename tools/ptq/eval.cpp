@@ -1,3 +1,4 @@
+#include <map>
 #include <memory>
 
 #include "command.h"
@@ -15,7 +16,7 @@ namespace ptq::cli {
 namespace {
 
 struct EvalArgs {
-  std::string model, reference, text, tokens, baseline, write_baseline;
+  std::string model, reference, text, tokens, baseline, write_baseline, backend = "auto";
   PerplexityRequest request;
   std::optional<double> max_perplexity, max_kl;
   double tolerance = 0.01;
@@ -58,17 +59,45 @@ std::string text_of(const EvalArgs& args, const EvalResult& result) {
          human_bytes(peak_rss_bytes()) + "\n";
 }
 
+OpenedModel open_on_backends(const EvalArgs& args, ConsoleProgress& progress) {
+  const BackendSelection backends(args.backend);
+  OpenedModel opened = open_directory(args.model, &backends);
+  if (opened.plan.empty() && args.backend != "auto")
+    throw UnsupportedError(
+        "--backend " + args.backend + ": " + args.model + " has no quantized linear for it to run",
+        "leave --backend out for a full-precision directory");
+  if (!opened.plan.empty())
+    for (const std::string& reason : backends.left_out())
+      progress.note("not used: backend " + reason);
+  return opened;
+}
+
+/// The linears by what they run on.
+std::map<std::string, int64_t> count_backends(const OpenedModel& opened) {
+  std::map<std::string, int64_t> count;
+  for (const auto& [site, backend] : opened.backend_of)
+    ++count[backend];
+  return count;
+}
+
+std::string backend_line(const OpenedModel& opened) {
+  std::string text;
+  for (const auto& [name, count] : count_backends(opened))
+    text += (text.empty() ? "quantized linears: " : ", ") + std::to_string(count) + " on " + name;
+  return text.empty() ? "" : text + "\n";
+}
+
 void run_eval(const EvalArgs& args, CommonArgs& common) {
   apply_common(common);
   catch_interrupts();
-  const OpenedModel opened = open_directory(args.model);
+  ConsoleProgress progress;
+  const OpenedModel opened = open_on_backends(args, progress);
   OpenedModel reference;
   if (!args.reference.empty()) reference = open_directory(args.reference);
   GateRequest gates{args.max_perplexity, args.max_kl, std::nullopt, args.tolerance};
   if (!args.baseline.empty()) gates.baseline = read_baseline(args.baseline);
   if (args.max_kl && !reference.model) throw ConfigError("--max-kl needs a --reference");
   const WindowPlan plan = plan_windows(args, *opened.model);
-  ConsoleProgress progress;
   for (const OpenedModel* one : {&opened, static_cast<const OpenedModel*>(&reference)})
     for (const std::string& note : one->notes)
       progress.warning(note);
@@ -83,8 +112,9 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   progress.note("evaluated " + std::to_string(result.tokens) + " tokens");
   Json json = result.to_json();
   json["peak_rss_bytes"] = peak_rss_bytes();
+  json["backends"] = count_backends(opened);
   json["gates"] = Json::array();
-  std::string text = text_of(args, result);
+  std::string text = text_of(args, result) + backend_line(opened);
   for (const GateOutcome& outcome : outcomes) {
     json["gates"].push_back(outcome.to_json());
     text += outcome.text + "\n";
@@ -142,6 +172,12 @@ void add_eval(CLI::App& app, CommonArgs& common) {
       ->capture_default_str();
   command->add_option("--reference", args->reference, "Compare with this directory token by token")
       ->type_name("DIR");
+  command
+      ->add_option("--backend", args->backend,
+                   "What multiplies by quantized weights: auto (the fastest that takes each), or "
+                   "the name of one (ptq list)")
+      ->type_name("NAME")
+      ->capture_default_str();
   declare_gates(*command, *args);
   add_common(*command, common);
   command->callback([args, &common] { run_eval(*args, common); });

@@ -1,4 +1,5 @@
 #include "command.h"
+#include "ptq/backends/backend.h"
 #include "ptq/formats/format.h"
 #include "ptq/model/causal_lm.h"
 #include "ptq/quantizers/quantizer.h"
@@ -25,9 +26,9 @@ void list_kind(const Registry<Plugin>& registry, Json& json, std::string& text) 
 }  // namespace
 
 void add_list(CLI::App& app, CommonArgs& common) {
-  CLI::App* command = app.add_subcommand(
-      "list",
-      "List methods, formats, statistics, estimators and model families with their options");
+  CLI::App* command = app.add_subcommand("list",
+                                         "List methods, formats, statistics, estimators, backends "
+                                         "and model families with their options");
   add_common(*command, common);
   command->callback([&common] {
     apply_common(common);
@@ -37,6 +38,7 @@ void add_list(CLI::App& app, CommonArgs& common) {
     list_kind(formats(), json, text);
     list_kind(statistics(), json, text);
     list_kind(estimators(), json, text);
+    list_kind(backends(), json, text);
     list_kind(families(), json, text);
     print(common.json ? json.dump(2) + "\n" : text);
   });

@@ -1,9 +1,11 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "ptq/backends/selection.h"
 #include "ptq/formats/format.h"
 #include "ptq/io/checkpoint.h"
 #include "ptq/model/causal_lm.h"
@@ -19,10 +21,15 @@ struct OpenedModel {
   std::shared_ptr<const CheckpointFormat> layout;  ///< null: full precision
   QuantPlan plan;                                  ///< empty: full precision
   std::vector<std::string> notes;                  ///< CheckpointFormat::notes of it
+  /// The backend of every linear that runs on its packed weight.
+  std::map<std::string, std::string> backend_of;
 };
 
 /// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError
-/// for a quantization_config of a format that is not known.
-OpenedModel open_directory(const std::filesystem::path& directory);
+/// for a quantization_config of a format that is not known.  With `backends` (may be null) the
+/// model's quantized linears run on packed weights, each on the backend chosen for it; throws
+/// UnsupportedError naming the linear before any weight is packed if one has none.
+OpenedModel open_directory(const std::filesystem::path& directory,
+                           const BackendSelection* backends = nullptr);
 
 }  // namespace ptq

@@ -9,6 +9,7 @@
 #include "ptq/io/checkpoint.h"
 #include "ptq/model/block.h"
 #include "ptq/model/config.h"
+#include "ptq/model/weight_source.h"
 
 namespace ptq {
 
@@ -54,13 +55,14 @@ class ModelFamily {
   virtual ~ModelFamily() = default;
   /// Throws UnsupportedError for a config field that changes the computation and is not
   /// implemented, by name.
-  virtual std::unique_ptr<CausalLM> open(std::shared_ptr<const TensorSource> weights,
-                                         const ModelConfig& config) const = 0;
+  virtual std::unique_ptr<CausalLM> open(WeightSource weights, const ModelConfig& config) const = 0;
 };
 const Registry<ModelFamily>& families();  ///< by config.json's "model_type"
 
 /// Reads `config`, picks the family by model_type and opens it.  Throws UnsupportedError for a
 /// model_type without a family, and what ModelConfig::from_json and ModelFamily::open throw.
+std::unique_ptr<CausalLM> open_model(WeightSource weights, const Json& config);
+/// The same with dense weights only.
 std::unique_ptr<CausalLM> open_model(std::shared_ptr<const TensorSource> weights,
                                      const Json& config);
 

@@ -1,6 +1,9 @@
 #pragma once
+#include <memory>
+
 #include <ATen/core/Tensor.h>
 
+#include "ptq/backends/backend.h"
 #include "ptq/model/site.h"
 
 namespace ptq {
@@ -20,8 +23,11 @@ class Linear {
  public:
   /// `weight`: float32 [out, in]; `bias`: float32 [out] or undefined.
   Linear(LinearSite site, at::Tensor weight, at::Tensor bias);
+  /// One that runs on a packed weight [out, in], without autograd.
+  Linear(LinearSite site, std::shared_ptr<const PackedWeight> weight, at::Tensor bias);
 
-  /// float32 [..., in] -> [..., out].
+  /// float32 [..., in] -> [..., out].  Throws std::logic_error for a packed weight if autograd
+  /// records or `x` is not float32 on the CPU.
   at::Tensor forward(const at::Tensor& x) const;
   /// For a recorded pass that needs the gradient of `x` and not the values: zeros of the shape of
   /// `forward` whose gradient is that of `forward`, without the product; or `forward` itself where
@@ -29,14 +35,17 @@ class Linear {
   at::Tensor forward_for_gradient(const at::Tensor& x) const;
 
   const LinearSite& site() const& { return site_; }
-  const at::Tensor& weight() const& { return weight_; }
+  /// Throws std::logic_error if the weight is packed.
+  const at::Tensor& weight() const&;
   const at::Tensor& bias() const& { return bias_; }
-  /// Replaces the weight; throws std::logic_error unless float32 [out, in].
+  /// Replaces the weight, packed or not, by a dense one; throws std::logic_error unless float32
+  /// [out, in].
   void set_weight(at::Tensor weight);
 
  private:
   LinearSite site_;
   at::Tensor weight_, bias_;
+  std::shared_ptr<const PackedWeight> packed_;  ///< null: the weight is dense
 };
 
 }  // namespace ptq

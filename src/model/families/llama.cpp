@@ -7,8 +7,7 @@ namespace {
 
 class Llama : public ModelFamily {
  public:
-  std::unique_ptr<CausalLM> open(std::shared_ptr<const TensorSource> weights,
-                                 const ModelConfig& config) const override {
+  std::unique_ptr<CausalLM> open(WeightSource weights, const ModelConfig& config) const override {
     const ConfigReader fields(config.raw, "config.json");
     DecoderFacts facts;
     fields.expect("sliding_window", nullptr);

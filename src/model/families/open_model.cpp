@@ -9,6 +9,10 @@ namespace ptq {
 
 std::unique_ptr<CausalLM> open_model(std::shared_ptr<const TensorSource> weights,
                                      const Json& config) {
+  return open_model(WeightSource{std::move(weights)}, config);
+}
+
+std::unique_ptr<CausalLM> open_model(WeightSource weights, const Json& config) {
   if (!config.is_object()) throw FormatError("config.json is not an object");
   const std::string type = ConfigReader(config, "config.json").text("model_type");
   const std::vector<std::string> known = families().names();

@@ -130,7 +130,7 @@ class OptBlock : public Block {
 
 class OptModel : public CausalLM {
  public:
-  OptModel(std::shared_ptr<const TensorSource> source, const ModelConfig& config)
+  OptModel(WeightSource source, const ModelConfig& config)
       : config_(config), facts_(OptFacts::read(config)), weights_(std::move(source)) {
     config_.tied_embeddings = facts_.tied;
     embedding_ = facts_.tied ? weights_.either(kEmbedding, kHead) : kEmbedding;
@@ -192,8 +192,7 @@ class OptModel : public CausalLM {
 
 class Opt : public ModelFamily {
  public:
-  std::unique_ptr<CausalLM> open(std::shared_ptr<const TensorSource> weights,
-                                 const ModelConfig& config) const override {
+  std::unique_ptr<CausalLM> open(WeightSource weights, const ModelConfig& config) const override {
     return std::make_unique<OptModel>(std::move(weights), config);
   }
 };

@@ -1,0 +1,67 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ptq/core/options.h"
+#include "ptq/quant/scheme.h"
+
+namespace ptq {
+
+/// A linear to measure: y [rows, out] = x [rows, in] Wᵀ.
+struct GemmShape {
+  int64_t in = 0, out = 0;
+};
+
+/// What `ptq bench gemm` measures: every shape with every number of rows on every backend.
+struct GemmBenchSettings {
+  std::vector<GemmShape> shapes;
+  std::vector<int64_t> rows;
+  std::vector<std::string> backends;  ///< names in the registry
+  QuantScheme scheme;
+  double seconds = 0.6;  ///< for each backend, shape and number of rows, and for BLAS
+  std::function<void(const std::string&)> progress;  ///< before each; may throw to stop
+};
+
+/// What this machine can do with all threads, measured in the same run.
+struct MachineRates {
+  double read_bytes_per_second = 0.0;  ///< reading more memory than the caches hold
+  double flops_per_second = 0.0;       ///< the linked BLAS's float32 product of 2048-cubed matrices
+  int64_t cache_bytes = 0;             ///< of the last level
+};
+/// Measures them; takes a few seconds.
+MachineRates measure_machine();
+
+/// One line of the result.
+struct GemmTiming {
+  std::string backend;
+  GemmShape shape;
+  int64_t rows = 0;
+  double seconds = 0.0;        ///< median of a call
+  double blas_seconds = 0.0;   ///< of the linked BLAS's sgemm with a float32 weight of the shape
+  double bytes = 0.0;          ///< packed weight, x and y
+  double flops = 0.0;          ///< 2 · rows · in · out
+  double floor_seconds = 0.0;  ///< the longer of bytes and flops at the machine's rates
+  Json to_json() const;
+};
+
+/// What run_gemm_bench found.
+struct GemmBenchResult {
+  MachineRates machine;
+  std::string instruction_set;
+  int threads = 0;
+  QuantScheme scheme;
+  std::vector<GemmTiming> timings;
+  Json to_json() const;
+  std::string csv() const;
+  std::string table() const;
+};
+
+/// Measures.  Weights, inputs and results rotate through more memory than three times the last
+/// cache level, so that every call reads its weight from memory.  Throws UnsupportedError for a
+/// backend that cannot run here or does not take the scheme, ConfigError for an unknown one or
+/// sizes that are not positive.
+GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings);
+
+}  // namespace ptq

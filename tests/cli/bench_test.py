@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""`ptq bench gemm` as a user meets it."""
+import csv
+import io
+import json
+import unittest
+
+from support import MODEL, CliTestCase
+
+QUICK = ["--rows", "1,9", "--group-size", "32"]
+
+
+class BenchGemm(CliTestCase):
+    def test_every_shape_rows_and_backend_is_measured(self):
+        result = json.loads(self.succeed("bench", "gemm", "--shape", "96,64", "--shape", "64,40", *QUICK, "--json").stdout)
+        found = {(one["backend"], one["in"], one["out"], one["rows"]) for one in result["timings"]}
+        self.assertTrue({("cpu", 96, 64, 1), ("cpu", 64, 40, 9), ("reference", 96, 64, 9)} <= found)
+        self.assertGreater(result["read_bytes_per_second"], 0)
+        for one in result["timings"]:
+            self.assertAlmostEqual(one["flops_per_second"] * one["seconds"], 2 * one["in"] * one["out"] * one["rows"], delta=1)
+            self.assertGreater(one["times_blas"], 0)
+            self.assertGreaterEqual(one["floor_seconds"] * result["read_bytes_per_second"] * 1.000001,
+                                    one["bytes_per_second"] * one["seconds"])
+
+    def test_a_model_gives_its_shapes_once(self):
+        text = self.succeed("bench", "gemm", MODEL, "--rows", "1", "--group-size", "32", "--backend", "cpu", "--csv").stdout
+        shapes = [(row["in"], row["out"]) for row in csv.DictReader(io.StringIO(text))]
+        self.assertEqual(len(shapes), len(set(shapes)))
+        self.assertGreater(len(shapes), 1)
+        self.assertIn("% of floor", self.succeed("bench", "gemm", "--shape", "64,64", "--rows", "1", "--backend", "cpu").stdout)
+
+    def test_misuse_ends_with_its_exit_code(self):
+        self.fail_with(2, ["--shape"], "bench", "gemm")
+        self.fail_with(2, ["K,N"], "bench", "gemm", "--shape", "96x64")
+        self.fail_with(2, ["positive"], "bench", "gemm", "--shape", "0,64")
+        self.fail_with(2, ["must be positive"], "bench", "gemm", "--shape", "64,64", "--rows", "0")
+        self.fail_with(2, ["known: "], "bench", "gemm", "--shape", "64,64", "--backend", "fast")
+
+
+if __name__ == "__main__":
+    unittest.main()
