@@ -117,6 +117,7 @@ class Cuda : public GemmBackend {
   std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
                                      const SparseWeight* sparse) const override;
 
+  bool exact() const override { return false; }
   int priority() const override { return 20; }
 
  private:

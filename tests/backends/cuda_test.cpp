@@ -5,15 +5,10 @@
 #include "ptq/core/error.h"
 
 namespace ptq {
-namespace backend {
-std::unique_ptr<GemmBackend> cuda(Options& options);
-}  // namespace backend
-
 namespace {
 
 std::unique_ptr<GemmBackend> make() {
-  Options options(Json::object(), "backend cuda");
-  return backend::cuda(options);
+  return backends().make("cuda");
 }
 
 QuantizedTensor weight_of(const QuantScheme& scheme, int64_t out, int64_t in) {

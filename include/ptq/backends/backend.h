@@ -54,6 +54,10 @@ class GemmBackend {
   virtual std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
                                              const SparseWeight* sparse) const = 0;
 
+  /// Whether it multiplies in float32.  Else it rounds activations and weight to 16 bits first, and
+  /// what PackedWeight::multiply says of last bits holds for neither.
+  virtual bool exact() const { return true; }
+
   /// Where it comes among those that `auto` tries: the highest that supports a weight is taken.
   virtual int priority() const = 0;
 };
