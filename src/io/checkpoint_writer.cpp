@@ -13,6 +13,7 @@
 #include "model_directory.h"
 #include "posix.h"
 #include "ptq/io/json.h"
+#include "ptq/io/output_directory.h"
 #include "ptq/io/safetensors.h"
 #include "safetensors_write.h"
 
@@ -40,11 +41,6 @@ std::string shard_name(int index, int shards) {
   return name;
 }
 
-bool holds(const fs::path& outer, const fs::path& inner) {
-  const fs::path relative =
-      fs::weakly_canonical(inner).lexically_relative(fs::weakly_canonical(outer));
-  return !relative.empty() && *relative.begin() != "..";
-}
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(std::move(options)) {
@@ -53,7 +49,7 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(s
   if (options_.directory.empty()) throw ConfigError("the output directory has no name");
   partial_ = partial_of(options_.directory);
   try {
-    check_output();
+    check_place();
     open_partial();
   } catch (const fs::filesystem_error& error) {
     throw_write_error("use", options_.directory, error.code().value());
@@ -62,26 +58,8 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(s
 
 CheckpointWriter::~CheckpointWriter() = default;
 
-void CheckpointWriter::check_output() const {
-  const fs::path& output = options_.directory;
-  if (!options_.input.empty() && path_exists(options_.input) && holds(output, options_.input))
-    throw ConfigError("the output " + shown(output) + " is or holds the input " +
-                      shown(options_.input));
-  if (!fs::exists(fs::symlink_status(output))) return;
-  if (!fs::is_directory(output)) throw ConfigError("the output " + shown(output) + " is a file");
-  if (fs::is_empty(output)) return;
-  if (!options_.overwrite && path_exists(partial_))
-    throw ConfigError(
-        "the output " + shown(output) + " exists, and an unfinished run is in " + shown(partial_),
-        "--resume --overwrite goes on with it, --overwrite alone starts afresh");
-  if (!options_.overwrite)
-    throw ConfigError("the output " + shown(output) + " exists",
-                      "--overwrite replaces it, or name another output");
-  // --overwrite removes the old directory: a slip of the hand must not cost a home directory.
-  if (!path_exists(output / kConfigFile) || fs::is_symlink(output))
-    throw ConfigError("the output " + shown(output) +
-                          " exists and is not a model directory, so it is not replaced",
-                      "name another output");
+void CheckpointWriter::check_place() const {
+  check_output({options_.directory, partial_, options_.input, kConfigFile, options_.overwrite});
 }
 
 void CheckpointWriter::open_partial() {
@@ -156,7 +134,7 @@ void CheckpointWriter::finish(const Json& config, const std::function<void()>& l
   const fs::path old = with_suffix(output, ".ptq-old");
   const bool replaces = path_exists(output);
   if (replaces) {
-    check_output();  // it may have appeared since the start
+    check_place();  // it may have appeared since the start
     remove_tree(old);
     rename_durably(output, old);
   }

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "posix.h"
 #include "ptq/core/error.h"
@@ -21,6 +22,11 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory)
   // A file system without locks must not stop the run.
   if (::flock(descriptor_->file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     throw ConfigError("another run is writing to " + shown(directory));
+  // Between opening and locking the run before may have given the directory its final name.
+  struct stat locked = {}, named = {};
+  if (::fstat(descriptor_->file.get(), &locked) != 0 || ::stat(directory.c_str(), &named) != 0 ||
+      locked.st_dev != named.st_dev || locked.st_ino != named.st_ino)
+    throw ConfigError("another run has just finished in " + shown(directory));
 }
 
 DirectoryLock::~DirectoryLock() = default;

@@ -80,11 +80,12 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
       {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
       {"sequences_per_set", session.sequences_per_set},
       {"inputs", session.whole_identity()}};
-  detail::PartialDirectory partial(job.out, identity, job.resume, job.overwrite);
+  detail::PartialDirectory partial({job.out, job.model, "manifest.json"}, identity, job.resume,
+                                   job.overwrite);
   CalibrateReport report;
   report.plan = detail::plan_collection(session, statistics);
-  detail::announce(report.plan, partial.work(), listener);
   try {
+    detail::announce(report.plan, partial.work(), listener);
     report.mean_nll = detail::collect_statistics(session, statistics, partial.work(), listener);
   } catch (const std::exception& error) {
     partial.discard_after(error);

@@ -106,7 +106,7 @@ class PartProgress {
   std::string prefix_;
 };
 
-/// A collection's part: which it is, its windows, and where the sums and states lie.
+/// A collection's part: which it is, its windows, and where the sums lie.
 struct Part {
   size_t index;
   const WindowSet& set;
@@ -143,13 +143,14 @@ void collect_forward(const CalibrationSession& session, const StatisticSet& stat
   });
 }
 
-/// Adds `coefficient` times the gradients that `collector` has to those of the parts before `part`.
+/// Adds `coefficient` times the gradients that `collector` has to those of the parts before `part`;
+/// multiplies them in place.
 void add_gradients(const CalibrationSession& session, int64_t index, const Collector& collector,
                    double coefficient, const Part& part) {
   std::map<std::string, at::Tensor> sums;
   for (const LinearSite& site : session.block_sites(index))
     sums.emplace(site.name + ".pooled-gradient.sum",
-                 collector.stats(site).sum("pooled-gradient").mul(coefficient));
+                 collector.stats(site).sum("pooled-gradient").mul_(coefficient));
   add_stats_part(stats_block_file(part.directory, index), static_cast<int64_t>(part.index), sums);
 }
 

@@ -7,20 +7,15 @@
 #include "ptq/report/table.h"
 
 namespace ptq::detail {
-namespace {
-
-constexpr const char* kStatistic = "gradient-energy";
-
-}  // namespace
 
 std::map<std::string, double> effective_tokens(StatsStore& store,
                                                const std::vector<LinearSite>& sites) {
   std::map<std::string, double> effective;
-  if (!store.manifest().statistics.contains(kStatistic)) return effective;
+  if (!store.manifest().statistics.contains(kEffectiveTokensStatistic)) return effective;
   for (const LinearSite& site : sites) {
-    const SiteStats stats = store.site_stats(site, {kStatistic});
-    const auto energy = stats.sum(kStatistic, "energy").item<double>();
-    const auto squared = stats.sum(kStatistic, "energy_squared").item<double>();
+    const SiteStats stats = store.site_stats(site, {kEffectiveTokensStatistic});
+    const auto energy = stats.sum(kEffectiveTokensStatistic, "energy").item<double>();
+    const auto squared = stats.sum(kEffectiveTokensStatistic, "energy_squared").item<double>();
     effective[site.name] = squared > 0 ? energy * energy / squared : 0;
   }
   return effective;

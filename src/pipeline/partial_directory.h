@@ -2,6 +2,7 @@
 #include <exception>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "ptq/core/options.h"
 #include "ptq/io/directory_lock.h"
@@ -12,16 +13,22 @@ namespace ptq::detail {
 /// `<path>.ptq-partial`, which says in identity.json what it belongs to.
 class PartialDirectory {
  public:
-  /// Throws ConfigError if `path` or an unfinished run of it exists and may not be replaced or gone
-  /// on with, if another run is at work in it, and, naming what changed, if the unfinished run has
-  /// another `identity`.
-  PartialDirectory(const std::filesystem::path& path, const Json& identity, bool resume,
-                   bool overwrite);
+  /// Where the output goes, and what must not be lost for it; see OutputDirectory.
+  struct Place {
+    std::filesystem::path path;
+    std::filesystem::path input;
+    std::string marker;
+  };
+
+  /// Throws as check_output, and ConfigError if an unfinished run exists and may not be replaced or
+  /// gone on with, if another run is at work in it, and, naming what changed, if the unfinished run
+  /// has another `identity`.
+  PartialDirectory(const Place& place, const Json& identity, bool resume, bool overwrite);
 
   const std::filesystem::path& work() const& { return work_; }
   /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
-  /// unsupported or numerical (would_come_again).
-  void discard_after(const std::exception& error);
+  /// unsupported or numerical (would_come_again); or if there is none yet.
+  void discard_after(const std::exception& error) noexcept;
   /// Gives the directory its name, in place of an older one if that was allowed.
   void finish();
 

@@ -83,7 +83,8 @@ class SensitivityRun {
     check_data();
     Sources sources;
     if (!job_.stats.empty()) open_store(sources);
-    detail::PartialDirectory partial(job_.out, identity(), job_.resume, job_.overwrite);
+    detail::PartialDirectory partial({job_.out, job_.model, "summary.json"}, identity(),
+                                     job_.resume, job_.overwrite);
     try {
       return run_in(partial, sources);
     } catch (const std::exception& error) {
@@ -153,11 +154,11 @@ class SensitivityRun {
 
   /// What the estimators read, and how much data that is worth.
   StatisticSet collected() const {
-    StatisticSet read(set_.statistics, set_.statistic_options(job_.plugin_options));
-    if (!read.needs_gradients()) return read;
+    const Json options = set_.statistic_options(job_.plugin_options);
     std::vector<std::string> names = set_.statistics;
-    names.emplace_back("gradient-energy");
-    return StatisticSet(names, set_.statistic_options(job_.plugin_options));
+    if (StatisticSet(names, options).needs_gradients())
+      names.emplace_back(detail::kEffectiveTokensStatistic);
+    return StatisticSet(names, options);
   }
 
   void collect(const std::filesystem::path& work, Sources& sources) {

@@ -103,7 +103,8 @@ class Calibration(CliTestCase):
                 resumed[len(load_json(finished)["nll"]) if os.path.exists(finished) else 0] += 1
                 self.succeed(*command, "--out", out, "--resume")
             self.assertEqual(file_hashes(self.path("whole")), file_hashes(out), f"killed after {lines} lines")
-        self.assertTrue(all(resumed[done] for done in (0, 1, 2)), f"sets done where runs were killed: {resumed}")
+        # Which set a kill meets is up to the machine; one behind the first must be among ten.
+        self.assertGreater(resumed[1] + resumed[2], 0, f"sets done where runs were killed: {resumed}")
 
     def test_two_runs_do_not_write_one_output(self):
         # Long enough that the first run is not done before it is halted.
@@ -209,13 +210,16 @@ class Sensitivity(CliTestCase):
     def test_a_killed_run_resumes_to_the_same_bytes(self):
         command = ["sensitivity", MODEL, "--estimator", "fisher,pqi", "--set", "pqi.nodes=2", *DATA, "--sequences-per-set", "4"]
         self.succeed(*command, "--out", self.path("whole"))
+        resumed = 0
         for steps in (2, 7, 12, 20, 29, 38, 45, 53, 61):  # 4 tell the plan; two sets of 8 steps, and at two nodes as many
             out = self.path(f"killed{steps}")
             self.kill_after(steps, *command, "--out", out)
             if not os.path.exists(out):
+                resumed += os.path.exists(os.path.join(out + ".ptq-partial", "collected"))
                 self.succeed(*command, "--out", out, "--resume")
             for name in ("scores.csv", "scores.safetensors"):
                 self.assertEqual(file_hashes(self.path("whole"))[name], file_hashes(out)[name], f"killed after {steps} lines")
+        self.assertGreater(resumed, 0, "no run was killed while it collected")
 
     def test_a_resumed_run_must_be_the_same_run(self):
         out = self.path("out")

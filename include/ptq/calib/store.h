@@ -49,7 +49,8 @@ void add_stats_part(const std::filesystem::path& file, int64_t part,
                     const std::map<std::string, at::Tensor>& sums);
 
 /// The same with what `collector` has finished for `sites`, all of block `index`; where this is not
-/// the first part, `collector` has the sums of all parts afterwards.
+/// the first part, `collector` has the sums of all parts afterwards, unless the file had this one
+/// already.
 void write_stats_block(const std::filesystem::path& directory, int64_t index,
                        const std::vector<LinearSite>& sites, const Collector& collector,
                        int64_t part = 0);

@@ -32,9 +32,9 @@ struct CheckpointWriterOptions {
 /// it is complete, so that the output is whole or absent.
 class CheckpointWriter {
  public:
-  /// Makes or reopens the partial directory and locks it against a second run.  Throws ConfigError
-  /// if the output or an unfinished run exists and may not be replaced, if the output is or holds
-  /// the input, if an existing output is not a model directory, or if another run holds the lock.
+  /// Makes or reopens the partial directory and locks it against a second run.  Throws as
+  /// check_output, whose marker is config.json, and ConfigError if an unfinished run exists and may
+  /// not be replaced or if another run holds the lock.
   explicit CheckpointWriter(CheckpointWriterOptions options);
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -64,7 +64,7 @@ class CheckpointWriter {
   void discard();
 
  private:
-  void check_output() const;
+  void check_place() const;
   void open_partial();
   Json index_of_shards() const;
 

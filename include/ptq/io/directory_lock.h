@@ -8,8 +8,9 @@ namespace ptq {
 /// the process ends, however it ends.
 class DirectoryLock {
  public:
-  /// Locks `directory` or does not wait: throws ConfigError if another lock is on it, and as
-  /// write_safetensors if it cannot be opened.  On a file system without locks it succeeds.
+  /// Locks `directory` without waiting: throws ConfigError if another lock is on it or it was moved
+  /// meanwhile, and as write_safetensors if it cannot be opened.  On a file system without locks it
+  /// succeeds.
   explicit DirectoryLock(const std::filesystem::path& directory);
   ~DirectoryLock();
   DirectoryLock(DirectoryLock&&) noexcept;

@@ -37,18 +37,20 @@ struct CalibrateJob {
 
 /// What collecting statistics will take, known before the work starts.
 struct CollectionPlan {
+  /// What one statistic takes.
   struct Row {
     std::string statistic;
     int64_t resident_bytes = 0;  ///< its sums of the largest block: all that exist at a time
     int64_t stored_bytes = 0;    ///< its sums of all blocks, on disk
   };
-  std::vector<Row> statistics;
-  int64_t sequences = 0;  ///< windows in all
+  std::vector<Row> statistics;  ///< in the order of their names
+  int64_t sequences = 0;        ///< windows in all
   int64_t sequences_per_set = 0;
   int64_t state_bytes = 0;  ///< states of one set on disk at a time; 0 in a sweep forward alone
 
   /// The most disk that is needed at a time.
   int64_t disk_bytes() const;
+  /// All of the above, bytes as numbers.
   Json to_json() const;
   /// A line a statistic, and one for the states.
   std::vector<std::string> lines() const;
