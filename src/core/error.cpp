@@ -1,6 +1,7 @@
 #include "ptq/core/error.h"
 
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <new>
 #include <vector>
@@ -25,6 +26,21 @@ bool is_out_of_memory(const std::exception& error) {
   return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
          std::strstr(error.what(), "can't allocate memory") != nullptr ||
          std::strstr(error.what(), "not enough memory") != nullptr;
+}
+
+/// A place that cannot be written to is the user's to change, a full disk a lack of resources.
+int exit_code_of(const std::filesystem::filesystem_error& error) {
+  for (const std::errc full : {std::errc::no_space_on_device, std::errc::file_too_large,
+                               std::errc::io_error, std::errc::not_enough_memory})
+    if (error.code() == full) return ResourceError("").exit_code();
+  return ConfigError("").exit_code();
+}
+
+int own_exit_code(const std::exception& error) {
+  if (const auto* ours = dynamic_cast<const Error*>(&error)) return ours->exit_code();
+  if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
+    return exit_code_of(*file);
+  return is_out_of_memory(error) ? ResourceError("").exit_code() : 1;
 }
 
 }  // namespace
@@ -53,8 +69,7 @@ int exit_code_of(const std::exception& error) noexcept {
   int code = 1;
   walk(error, [&](const std::exception& one) {
     if (dynamic_cast<const Context*>(&one)) return;
-    const auto* ours = dynamic_cast<const Error*>(&one);
-    code = ours ? ours->exit_code() : is_out_of_memory(one) ? 7 : 1;
+    code = own_exit_code(one);
   });
   return code;
 }

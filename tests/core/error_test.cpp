@@ -1,5 +1,6 @@
 #include "ptq/core/error.h"
 
+#include <filesystem>
 #include <new>
 
 #include <gtest/gtest.h>
@@ -41,6 +42,31 @@ TEST(Error, ExitCodesAreTheDocumentedOnes) {
   EXPECT_EQ(ptq::exit_code_of(std::runtime_error("DefaultCPUAllocator: can't allocate memory")), 7);
   EXPECT_EQ(ptq::exit_code_of(ptq::InterruptedError("")), 130);
   EXPECT_EQ(ptq::exit_code_of(std::logic_error("")), 1);
+  const auto of_file = [](std::errc fault) {
+    return ptq::exit_code_of(
+        std::filesystem::filesystem_error("cannot rename", std::make_error_code(fault)));
+  };
+  EXPECT_EQ(of_file(std::errc::no_space_on_device), 7);
+  EXPECT_EQ(of_file(std::errc::permission_denied), 2);
+}
+
+TEST(Error, WhatLiesInTheInputWouldComeAgain) {
+  const auto again = [](const auto& error) {
+    try {
+      ptq::with_context("reading", [&] { throw error; });
+    } catch (const std::exception& nested) {
+      EXPECT_EQ(ptq::would_come_again(nested), ptq::would_come_again(error));
+    }
+    return ptq::would_come_again(error);
+  };
+  EXPECT_TRUE(again(ptq::FormatError("")));
+  EXPECT_TRUE(again(ptq::UnsupportedError("")));
+  EXPECT_TRUE(again(ptq::NumericalError("")));
+  EXPECT_FALSE(again(ptq::ConfigError("")));
+  EXPECT_FALSE(again(ptq::ResourceError("")));
+  EXPECT_FALSE(again(ptq::InterruptedError("")));
+  EXPECT_FALSE(again(std::bad_alloc()));
+  EXPECT_FALSE(again(std::runtime_error("")));
 }
 
 }  // namespace

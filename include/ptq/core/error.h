@@ -87,7 +87,8 @@ std::string describe(const std::exception& error);
 /// All else (an interruption, a full disk, a lost mount) may be gone when a run is resumed.
 bool would_come_again(const std::exception& error) noexcept;
 
-/// The exit code of the innermost error: `Error::exit_code`, 7 for std::bad_alloc, else 1.
+/// The exit code of the innermost error: `Error::exit_code`, 7 for std::bad_alloc and a full disk,
+/// 2 for another std::filesystem::filesystem_error, else 1.
 int exit_code_of(const std::exception& error) noexcept;
 
 }  // namespace ptq
