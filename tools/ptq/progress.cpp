@@ -27,28 +27,36 @@ ConsoleProgress::~ConsoleProgress() {
 void ConsoleProgress::begin(const std::string& what, int64_t steps) {
   what_ = what;
   steps_ = steps;
+  before_ = -1;
   start_ = std::chrono::steady_clock::now();
   draw(0, "");
 }
 
 void ConsoleProgress::step(int64_t done, const std::string& line) {
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  const double left = seconds / static_cast<double>(done) * static_cast<double>(steps_ - done);
+  // A resumed run begins with steps that cost it nothing.
+  if (before_ < 0) before_ = done - 1;
+  const double left =
+      seconds() / static_cast<double>(done - before_) * static_cast<double>(steps_ - done);
   note(line + " (" + std::to_string(done) + "/" + std::to_string(steps_) + ", " +
        human_seconds(left) + " left)");
-  draw(static_cast<double>(done) / static_cast<double>(steps_), "");
+  show(static_cast<double>(done) / static_cast<double>(steps_), left, "");
+}
+
+double ConsoleProgress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
 
 void ConsoleProgress::draw(double fraction, const std::string& line) {
+  show(fraction, fraction > 0 ? seconds() / fraction * (1 - fraction) : -1, line);
+}
+
+void ConsoleProgress::show(double fraction, double left, const std::string& line) {
   if (!terminal_) return;
   const int filled = static_cast<int>(std::lround(fraction * kBarWidth));
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   std::string text = "\r\033[K" + what_ + " [" + std::string(static_cast<size_t>(filled), '#') +
                      std::string(static_cast<size_t>(kBarWidth - filled), '.') + "] " +
                      fixed(100 * fraction, 0) + " %";
-  if (fraction > 0) text += ", " + human_seconds(seconds / fraction * (1 - fraction)) + " left";
+  if (left >= 0) text += ", " + human_seconds(left) + " left";
   if (!line.empty()) text += ", " + line;
   std::fputs(text.c_str(), stderr);
   std::fflush(stderr);

@@ -24,11 +24,14 @@ class ConsoleProgress : public ProgressListener {
   void draw(double fraction, const std::string& line);
 
  private:
+  double seconds() const;  ///< since `begin`
+  void show(double fraction, double left, const std::string& line);
   void clear();
 
   bool terminal_;
   bool drawn_ = false;
   int64_t steps_ = 0;
+  int64_t before_ = -1;  ///< steps done before this run took part; -1: not known yet
   std::string what_;
   std::chrono::steady_clock::time_point start_;
 };
