@@ -17,9 +17,6 @@
 namespace ptq {
 namespace {
 
-constexpr int64_t kHeadTokens = 256;                // whose logits exist at a time
-constexpr int64_t kHeadBytes = int64_t{512} << 20;  // of a converted head that is kept
-
 std::filesystem::path numbered(const std::filesystem::path& directory, const char* name,
                                int64_t index) {
   std::array<char, 48> text{};
@@ -114,7 +111,7 @@ at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress
 GradientSweep::Loss GradientSweep::head(const at::Tensor& hidden) {
   const int64_t sequences = hidden.size(0), seq = hidden.size(1);
   Loss loss{at::empty({sequences}, at::kDouble), at::empty_like(hidden)};
-  LmHead head(model_, kHeadTokens, kHeadBytes);
+  LmHead head(model_);
   for_each_batch(sequences, seq, plan_.settings, [&](int64_t first, int64_t count) {
     const at::Tensor part = hidden.narrow(0, first, count);
     const at::Tensor tokens = plan_.tokens.narrow(0, first, count);

@@ -8,11 +8,18 @@
 #include "ptq/model/matmul.h"
 
 namespace ptq {
+namespace {
+
+bool read_as_stored(const at::Tensor& weight) {
+  return weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
+}
+
+}  // namespace
 
 LmHead::LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes)
     : model_(model), weight_(model.head_weight()), slice_rows_(weight_.size(0)) {
   buffer_ = at::empty({rows, weight_.size(0)}, at::kFloat);
-  if (weight_.scalar_type() == at::kFloat || weight_.scalar_type() == at::kBFloat16) return;
+  if (read_as_stored(weight_)) return;
   const int64_t row_bytes = weight_.size(1) * static_cast<int64_t>(sizeof(float));
   slice_rows_ = std::clamp<int64_t>(weight_bytes / row_bytes, 1, weight_.size(0));
   if (slice_rows_ == weight_.size(0)) weight_ = weight_.to(at::kFloat);
@@ -32,7 +39,7 @@ at::Tensor LmHead::project_back(const at::Tensor& gradient) const {
   for (int64_t first = 0; first < weight_.size(0); first += slice_rows_) {
     const int64_t count = std::min(slice_rows_, weight_.size(0) - first);
     at::Tensor slice = weight_.narrow(0, first, count);
-    if (slice.scalar_type() == at::kHalf) slice = slice.to(at::kFloat);
+    if (!read_as_stored(slice)) slice = slice.to(at::kFloat);
     const at::Tensor part = matrix_product(gradient.narrow(1, first, count), slice);
     total = total.defined() ? total.add_(part) : part;
   }

@@ -15,10 +15,6 @@
 namespace ptq::detail {
 namespace {
 
-/// Tokens whose logits are made at a time.
-constexpr int64_t kHeadRows = 256;
-constexpr int64_t kHeadBytes = int64_t{512} << 20;  // of a converted head that is kept
-
 LogitRows rows_of(const at::Tensor& logits) {
   return {logits.data_ptr<float>(), logits.size(0), logits.size(1)};
 }
@@ -56,7 +52,7 @@ class Displaced {
 }  // namespace
 
 EffectMeter::EffectMeter(const CausalLM& model, Plan plan)
-    : model_(model), plan_(std::move(plan)), head_(model, kHeadRows, kHeadBytes) {
+    : model_(model), plan_(std::move(plan)), head_(model) {
   const at::NoGradGuard unrecorded;
   settings_.poll = plan_.poll;
   const int64_t seq = plan_.tokens.size(1);
@@ -137,14 +133,12 @@ void EffectMeter::run_reference() {
   const int64_t vocab = head_.vocab(), rows = reference_rows_.size(0);
   if (rows * vocab * 4 <= plan_.logit_bytes) {
     reference_logits_ = at::empty({rows, vocab}, at::kFloat);
-    for (int64_t first = 0; first < rows; first += kHeadRows) {
+    for (int64_t first = 0; first < rows; first += head_.rows()) {
       if (plan_.poll) plan_.poll();
-      const int64_t count = std::min(kHeadRows, rows - first);
+      const int64_t count = std::min(head_.rows(), rows - first);
       reference_logits_.narrow(0, first, count)
           .copy_(head_.logits(reference_rows_.narrow(0, first, count)));
     }
-  } else {
-    reference_head_.emplace(model_, kHeadRows, kHeadBytes);
   }
   mean_nll_ = 0;
   mean_nll_ = compare(states).nll;
@@ -160,14 +154,14 @@ MeasuredEffect EffectMeter::compare(const at::Tensor& states) {
   const int64_t count = rows.size(0);
   std::vector<double> kl(static_cast<size_t>(count)), nll(static_cast<size_t>(count));
   std::vector<uint8_t> same(static_cast<size_t>(count));
-  for (int64_t first = 0; first < count; first += kHeadRows) {
+  for (int64_t first = 0; first < count; first += head_.rows()) {
     if (plan_.poll) plan_.poll();
-    const int64_t part = std::min(kHeadRows, count - first);
+    const int64_t part = std::min(head_.rows(), count - first);
+    // A copy: the head has one buffer.
+    const at::Tensor reference = reference_logits_.defined()
+                                     ? reference_logits_.narrow(0, first, part)
+                                     : head_.logits(reference_rows_.narrow(0, first, part)).clone();
     const at::Tensor own = head_.logits(rows.narrow(0, first, part));
-    const at::Tensor reference =
-        reference_logits_.defined()
-            ? reference_logits_.narrow(0, first, part)
-            : reference_head_->logits(reference_rows_.narrow(0, first, part));
     nll_rows(rows_of(own), targets_.data_ptr<int64_t>() + first, nll.data() + first);
     kl_rows(rows_of(reference), rows_of(own), kl.data() + first, same.data() + first);
   }

@@ -3,7 +3,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,7 +68,6 @@ class EffectMeter {
   SweepSettings settings_;
   std::vector<double> block_work_;
   LmHead head_;
-  std::optional<LmHead> reference_head_;  ///< where its logits are computed again
   at::Tensor targets_;
   std::map<int64_t, std::unique_ptr<Block>> residents_;
   int64_t first_resident_ = 0;

@@ -31,6 +31,24 @@ TEST(LmHead, EqualsTheModelsLogitsToTheLastBitInEveryDtypeAndSlice) {
   }
 }
 
+TEST(LmHead, GivesBackTheGradientInEveryDtypeAndSlice) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+    test::FakeModel model({});
+    model.head_ = model.head_.to(dtype);
+    const at::Tensor gradient = at::randn({3, model.head_.size(0)});
+    const at::Tensor weight = model.head_.to(at::kFloat).to(at::kDouble);
+    const at::Tensor expected = gradient.to(at::kDouble).matmul(weight);
+    // A sum of so many float32 products is off by as many units at most.
+    const at::Tensor bound =
+        gradient.abs().to(at::kDouble).matmul(weight.abs()) * weight.size(0) * 0x1p-24;
+    for (const int64_t weight_bytes : {1, 5 * 8 * 4, 1 << 20}) {
+      const at::Tensor found = LmHead(model, 4, weight_bytes).project_back(gradient);
+      EXPECT_TRUE((found.to(at::kDouble) - expected).abs().le(bound).all().item<bool>())
+          << at::toString(dtype) << " " << weight_bytes;
+    }
+  }
+}
+
 TEST(AffineInto, WritesItsColumnsOnly) {
   const at::Tensor x = at::randn({3, 8}), weight = at::randn({5, 8});
   const at::Tensor y = at::full({3, 9}, 7.0F);

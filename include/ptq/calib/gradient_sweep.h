@@ -62,8 +62,6 @@ class GradientSweep {
   /// a value that is not finite.
   at::Tensor run(const StatisticSet& statistics, const Keep& keep, const Progress& progress);
 
-  /// Steps that `run` reports: two a block.
-  int64_t steps() const { return 2 * model_.config().blocks; }
   /// Disk that the boundary states of so many tokens take at most.
   static int64_t state_bytes(const CausalLM& model, int64_t tokens);
 

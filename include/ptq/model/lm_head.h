@@ -10,10 +10,13 @@ namespace ptq {
 /// A model's final norm and LM head over a few rows at a time, into one buffer.
 class LmHead {
  public:
+  static constexpr int64_t kRows = 256;                  ///< of logits that are worth a call
+  static constexpr int64_t kBytes = int64_t{512} << 20;  ///< of a converted head that is kept
+
   /// `rows`: at most so many a call.  float32 and bfloat16 heads are read as stored.  Others are
   /// converted: once if the float32 weight is at most `weight_bytes`, else in slices of that size
   /// at each call.
-  LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes);
+  explicit LmHead(const CausalLM& model, int64_t rows = kRows, int64_t weight_bytes = kBytes);
 
   /// float32 [n, hidden] -> logits, float32 [n, vocab]; the next call overwrites them.
   at::Tensor logits(const at::Tensor& hidden) { return project(final_norm(hidden)); }
@@ -27,6 +30,7 @@ class LmHead {
 
   /// Rows of a call at most.
   int64_t rows() const { return buffer_.size(0); }
+  /// Columns of the logits.
   int64_t vocab() const { return weight_.size(0); }
   /// Elements of its weight.
   int64_t weights() const { return weight_.numel(); }
