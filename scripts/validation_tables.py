@@ -3,10 +3,9 @@
 
 usage: validation_tables.py validation.json…
 
-Files of several runs over the same text are put together: the sets of all are printed.
+The tables of several files follow one another.
 """
 import json
-import math
 import sys
 
 
@@ -29,7 +28,12 @@ def factor(agreement):
     one = agreement["log_bias"]
     if one["value"] is None:
         return "-"
-    return " ".join([f"{10 ** one['value']:.2g}", f"[{10 ** one['low']:.2g}, {10 ** one['high']:.2g}]"])
+    text = f"{10 ** one['value']:.2g}"
+    return text if one["low"] is None else f"{text} [{10 ** one['low']:.2g}, {10 ** one['high']:.2g}]"
+
+
+def plain(value):
+    return "-" if value is None else f"{value:.2f}"
 
 
 def print_table(head, rows):
@@ -62,7 +66,7 @@ def print_set(one):
                 [[row["estimator"], figure(row["pooled"], "spearman"),
                   *([figure(row["within_linear"], "spearman")] if within else []),
                   figure(row["pooled"], "kendall"), figure(row["pooled"], "log_slope"), factor(row["pooled"]),
-                  f"{row['pooled']['top_5_percent_overlap']['value']:.2f}", f"{row['nll_change_spearman'] or math.nan:.2f}"]
+                  plain(row["pooled"]["top_5_percent_overlap"]["value"]), plain(row["nll_change_spearman"])]
                  for row in rows["predicted"]])
     errors = {row["estimator"]: row for row in rows["score x error"]}
     columns = lambda row: [figure(row["pooled"], "spearman")] + ([figure(row["within_linear"], "spearman")] if within else [])
@@ -83,6 +87,8 @@ def print_additivity(subsets):
 
 
 def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     for path in sys.argv[1:]:
         report = load(path)
         print(f"{report['perturbations']} perturbations on {report['targets']} targets (mean NLL {report['mean_nll']:.3f}) in "
