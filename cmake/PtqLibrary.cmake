@@ -9,38 +9,47 @@ if(PTQ_SANITIZE)
   target_link_options(ptq_flags INTERFACE -fsanitize=${PTQ_SANITIZE})
 endif()
 
-# One precompiled header, of what nearly every file includes: ATen/ATen.h alone costs 4 s a file, with
-# sanitizers 20 s.  It hides a missing #include, so the libraries use it only with PTQ_PCH=ALL; a test
-# is compiled with it wherever it is compiled.
-if(PTQ_PCH)
-  # A precompiled header fits only where every flag and every macro it saw are the same; elsewhere
-  # the headers are read as usual.
-  add_library(ptq_pch_flags INTERFACE)
-  target_link_libraries(ptq_pch_flags INTERFACE ptq_flags ptq::torch)
-  target_compile_definitions(ptq_pch_flags INTERFACE GTEST_HAS_PTHREAD=1)
-  target_compile_options(ptq_pch_flags INTERFACE
+# Precompiled headers of what nearly every file includes, one for libraries and programs and one for
+# tests: ATen/ATen.h alone costs 4 s a file, with sanitizers 20 s.  They hide a missing #include, which
+# scripts/check_layers.py finds.
+#
+# ptq_add_pch(<name> FLAGS … LINKS … HEADERS …): the header that fits what is compiled with FLAGS.
+function(ptq_add_pch name)
+  cmake_parse_arguments(arg "" "" "FLAGS;LINKS;HEADERS" ${ARGN})
+  # It fits only where every flag and every macro it saw are the same; elsewhere the headers are
+  # read as usual.
+  add_library(${name}_flags INTERFACE)
+  target_link_libraries(${name}_flags INTERFACE ptq_flags ptq::torch)
+  target_compile_definitions(${name}_flags INTERFACE GTEST_HAS_PTHREAD=1)
+  target_compile_options(${name}_flags INTERFACE ${arg_FLAGS}
     $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess;-Wno-error=invalid-pch>)
-  if(PTQ_PCH STREQUAL "TESTS")
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cpp CONTENT "namespace {}\n")
+  add_library(${name} STATIC ${PROJECT_BINARY_DIR}/${name}.cpp)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(${name} PRIVATE ${name}_flags ${arg_LINKS})
+  target_precompile_headers(${name} PRIVATE <ATen/ATen.h> <nlohmann/json.hpp> ${arg_HEADERS})
+endfunction()
+
+if(PTQ_PCH)
+  ptq_add_pch(ptq_pch)
+  if(PTQ_TESTS)
     # Half of what is left of a test's compile time; what it tests stays as optimized as it is.
     # Less optimized code is taken for uninitialized where it is not.
-    target_compile_options(ptq_pch_flags INTERFACE
-      $<$<CONFIG:Release>:-O1;-Wno-error=maybe-uninitialized>)
+    ptq_add_pch(ptq_test_pch LINKS GTest::gmock HEADERS <gmock/gmock.h>
+      FLAGS $<$<CONFIG:Release>:-O1;-Wno-error=maybe-uninitialized>)
   endif()
-  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "namespace {}\n")
-  add_library(ptq_pch STATIC ${PROJECT_BINARY_DIR}/pch.cpp)
-  set_target_properties(ptq_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  target_link_libraries(ptq_pch PRIVATE ptq_pch_flags $<TARGET_NAME_IF_EXISTS:GTest::gmock>)
-  target_precompile_headers(ptq_pch PRIVATE
-    <ATen/ATen.h> <nlohmann/json.hpp> $<$<BOOL:${PTQ_TESTS}>:<gmock/gmock.h$<ANGLE-R>>)
 endif()
 
-# ptq_use_pch(<target>): compiles it with the precompiled header.  Call it after
+# ptq_use_pch(<target> <precompiled header>): compiles it so, if at all.  Call it after
 # set_source_files_properties.
-function(ptq_use_pch target)
-  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ptq_pch_flags>)
+function(ptq_use_pch target pch)
+  if(NOT PTQ_PCH)
+    return()
+  endif()
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${pch}_flags>)
   # -fPIC for executables too, where CMake would say -fPIE: the header fits one of the two only.
   target_compile_options(${target} PRIVATE -fPIC)
-  target_precompile_headers(${target} REUSE_FROM ptq_pch)
+  target_precompile_headers(${target} REUSE_FROM ${pch})
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)
     get_source_file_property(options ${source} COMPILE_OPTIONS)
@@ -59,9 +68,7 @@ function(ptq_library name)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(ptq_${name} PUBLIC ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS}
     $<BUILD_INTERFACE:ptq_flags>)
-  if(PTQ_PCH STREQUAL "ALL")
-    ptq_use_pch(ptq_${name})
-  endif()
+  ptq_use_pch(ptq_${name} ptq_pch)
   set_property(GLOBAL APPEND PROPERTY PTQ_LIBRARIES ptq_${name})
 endfunction()
 

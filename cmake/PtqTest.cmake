@@ -11,9 +11,7 @@ function(ptq_test name)
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name}_test PRIVATE PTQ_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name}_test PRIVATE ${arg_LINKS} ptq_flags GTest::gmock GTest::gtest_main)
-  if(PTQ_PCH)
-    ptq_use_pch(${name}_test)
-  endif()
+  ptq_use_pch(${name}_test ptq_test_pch)
   set(list ${CMAKE_CURRENT_BINARY_DIR}/${name}_test_list.cmake)
   add_custom_command(TARGET ${name}_test POST_BUILD
     BYPRODUCTS ${list}

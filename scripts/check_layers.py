@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that every library includes only libraries before it, and no header that costs too much.
+"""Checks that every library includes only libraries before it, no header that costs too much, and ATen/ATen.h where it
+needs it: with a precompiled header the compiler does not miss it.
 
     scripts/check_layers.py [--self-test] [ROOT]
 """
@@ -20,6 +21,8 @@ BANNED_IN_HEADERS = {"ATen/ATen.h": "9 s per file: include ATen/core/Tensor.h",
                      "spdlog/spdlog.h": "libraries do not log through their headers",
                      "CLI/CLI.hpp": "only tools/ parses a command line"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+# A call of a tensor operator, which only ATen/ATen.h declares; ATen/Parallel.h and others have the rest.
+OPERATOR = re.compile(r"\bat::(?!parallel_|get_|set_|init_|in_parallel|manual_seed|toString|isTensor)[a-z][a-z0-9_]*\(")
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh", ".in"}
 
 
@@ -60,13 +63,38 @@ def faults_of(path, text):
     return faults
 
 
+def includes_of(path, read, seen):
+    """All that the file at `path` includes, through the project's own headers too; `read` gives a text or None."""
+    for line in (read(path) or "").splitlines():
+        found = INCLUDE.match(line)
+        if not found or found.group(1) in seen:
+            continue
+        seen.add(found.group(1))
+        for place in (path.parent, pathlib.PurePath("include")):
+            includes_of(place / found.group(1), read, seen)
+    return seen
+
+
+def lacks_operators(path, read):
+    """Whether a source calls tensor operators that no header it names declares."""
+    if path.suffix != ".cpp" or path.parts[0] not in ("src", "tools") or not OPERATOR.search(read(path)):
+        return False
+    return "ATen/ATen.h" not in includes_of(path, read, set())
+
+
 def check(root):
     faults = []
+
+    def read(relative):
+        return (root / relative).read_text(encoding="utf-8") if (root / relative).is_file() else None
+
     for folder in ("include", "src", "tools", "tests"):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in SUFFIXES and path.is_file():
                 relative = path.relative_to(root)
-                faults += faults_of(relative, path.read_text(encoding="utf-8"))
+                faults += faults_of(relative, read(relative))
+                if lacks_operators(relative, read):
+                    faults.append(f"{relative}: calls tensor operators, so it needs ATen/ATen.h")
     return faults
 
 
@@ -92,6 +120,19 @@ def self_test():
         found = faults_of(pathlib.PurePath(name), text)
         if len(found) != expected:
             wrong.append(f"self-test: {name} {text!r}: {len(found)} faults, not {expected}")
+    return wrong + self_test_operators()
+
+
+def self_test_operators():
+    call = '#include "ptq/io/a.h"\nat::Tensor x = at::empty({1});'
+    through = {"include/ptq/io/a.h": '#include "ptq/io/b.h"', "include/ptq/io/b.h": "#include <ATen/ATen.h>"}
+    cases = [({}, call, True), (through, call, False), ({}, "#include <ATen/ATen.h>\n" + call, False),
+             ({}, "at::parallel_for(0, 1, 1, f);", False)]
+    wrong = []
+    for headers, text, expected in cases:
+        files = {**headers, "src/io/a.cpp": text}
+        if lacks_operators(pathlib.PurePath("src/io/a.cpp"), lambda path, files=files: files.get(str(path))) != expected:
+            wrong.append(f"self-test: {text!r} with {sorted(headers)}: not {expected}")
     return wrong
 
 

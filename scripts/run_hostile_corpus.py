@@ -102,7 +102,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--leave-out", default="", help="not the cases whose name holds this; they are counted")
-    parser.add_argument("--time-limit", type=float, default=20, metavar="S", help="seconds a case may take")
+    parser.add_argument("--time-limit", type=float, default=60, metavar="S", help="seconds a case may take")
     parser.add_argument("--verbose", action="store_true", help="show every message")
     parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args()
