@@ -118,7 +118,8 @@ class Cuda : public GemmBackend {
                                      const SparseWeight* sparse) const override;
 
   bool exact() const override { return false; }
-  int priority() const override { return 20; }
+  // Below cpu, which takes every 4-bit weight: `auto` does not run what no device has confirmed yet.
+  int priority() const override { return 5; }
 
  private:
   std::shared_ptr<Device> device() const {

@@ -31,6 +31,11 @@ TEST(CudaBackend, SaysWhichWeightsItTakes) {
   EXPECT_NE(cuda->unsupported({{4, 48, true}, 64, 96}), std::nullopt);
 }
 
+// Until a run on a device is on record (docs/cuda.md).
+TEST(CudaBackend, AutoPrefersTheCpu) {
+  EXPECT_LT(make()->priority(), backends().make("cpu")->priority());
+}
+
 TEST(CudaBackend, RefusesWhatItCannotPack) {
   const auto cuda = make();
   EXPECT_THROW(cuda->pack(weight_of({3, 64, true}, 8, 64), nullptr), UnsupportedError);
