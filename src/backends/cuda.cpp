@@ -15,6 +15,8 @@ namespace {
 
 using cuda::HostWeight;
 
+constexpr char kOtherBackend[] = "use --backend cpu";  // takes every 4-bit weight
+
 /// The first device.  A context takes one call at a time.
 class Device {
  public:
@@ -39,8 +41,8 @@ class Device {
   void check(int32_t status) const {
     if (status == kW4a16Ok) return;
     const std::string text = std::string("backend cuda: ") + api_.last_error();
-    if (status == kW4a16OutOfMemory) throw ResourceError(text, "use --backend cpu");
-    if (status == kW4a16Unavailable) throw UnsupportedError(text, "use --backend auto");
+    if (status == kW4a16OutOfMemory) throw ResourceError(text, kOtherBackend);
+    if (status == kW4a16Unavailable) throw UnsupportedError(text, kOtherBackend);
     throw Error(text);
   }
 
@@ -118,13 +120,15 @@ class Cuda : public GemmBackend {
                                      const SparseWeight* sparse) const override;
 
   bool exact() const override { return false; }
-  // Below cpu, which takes every 4-bit weight: `auto` does not run what no device has confirmed yet.
+  // Below cpu, which takes every 4-bit weight: `auto` does not run what no device has confirmed
+  // yet.
   int priority() const override { return 5; }
 
  private:
   std::shared_ptr<Device> device() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (const auto reason = unavailable()) throw UnsupportedError("backend cuda: " + *reason);
+    if (const auto reason = unavailable())
+      throw UnsupportedError("backend cuda: " + *reason, kOtherBackend);
     if (device_ == nullptr) device_ = std::make_shared<Device>(*cuda::cuda_module().api);
     return device_;
   }
@@ -136,7 +140,8 @@ class Cuda : public GemmBackend {
 std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
                                          const SparseWeight* sparse) const {
   if (const auto reason = unsupported({weight.scheme, 0, 0, false, false})) {
-    throw UnsupportedError("backend cuda: " + *reason, "use --backend auto");
+    throw UnsupportedError("backend cuda: " + *reason,
+                           weight.scheme.bits == 4 ? kOtherBackend : "use --backend reference");
   }
   if (sparse != nullptr) sparse->check(weight.out_features(), weight.in_features());
   const QuantizedTensor c{weight.q.contiguous(), weight.scale.contiguous(),
@@ -158,7 +163,7 @@ std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
   const std::optional<cuda::Number> number = cuda::exact_number(arrays);
   if (!number) {
     throw UnsupportedError("backend cuda: neither float16 nor bfloat16 holds every scale exactly",
-                           "use --backend auto");
+                           kOtherBackend);
   }
   return std::make_unique<CudaWeight>(device(), cuda::pack(arrays, *number));
 }

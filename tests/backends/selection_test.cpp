@@ -25,6 +25,7 @@ TEST(BackendSelection, AForcedOneRunsOrSaysWhyNot) {
     FAIL();
   } catch (const UnsupportedError& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("4-bit codes, not 3-bit"));
+    EXPECT_EQ(error.hint(), "use --backend auto");
   }
 }
 

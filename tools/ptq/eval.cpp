@@ -75,7 +75,7 @@ OpenedModel open_on_backends(const EvalArgs& args, ConsoleProgress& progress) {
 /// The linears by what they run on.
 std::map<std::string, int64_t> count_backends(const OpenedModel& opened) {
   std::map<std::string, int64_t> count;
-  for (const auto& [site, backend] : opened.backend_of)
+  for (const auto& [site, backend] : opened.backend_of())
     ++count[backend];
   return count;
 }
