@@ -176,6 +176,30 @@ HostWeight pack(const WeightArrays& weight, Number number) {
   return packed;
 }
 
+W4a16Weight view_of(const HostWeight& weight) {
+  const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+  W4a16Weight view{};
+  view.number = static_cast<int32_t>(weight.number);
+  view.tile_shift = tile_shift(weight);
+  view.n = weight.n;
+  view.k = weight.k;
+  view.padded_n = weight.padded_n;
+  view.padded_k = weight.padded_k;
+  view.scale_rows = weight.scale_rows;
+  view.codes = weight.codes.data();
+  view.scales = weight.scales.data();
+  view.zeros = data(weight.zeros);
+  view.order = data(weight.order);
+  view.position = data(weight.position);
+  view.first_piece = data(weight.sparse.first_piece);
+  view.piece_begin = data(weight.sparse.piece_begin);
+  view.sparse_positions = data(weight.sparse.positions);
+  view.sparse_values = data(weight.sparse.values);
+  view.sparse_values_count = static_cast<int64_t>(weight.sparse.values.size());
+  view.pieces = static_cast<int64_t>(weight.sparse.piece_begin.size()) - 1;
+  return view;
+}
+
 int tile_shift(const HostWeight& weight) {
   if (weight.scale_rows == 1) return 30;
   int shift = 0;

@@ -6,6 +6,7 @@
 
 #include "layout.h"
 #include "number.h"
+#include "w4a16_api.h"
 
 namespace ptq::cuda {
 
@@ -61,6 +62,9 @@ std::optional<Number> exact_number(const WeightArrays& weight);
 /// kernels do not take, for a scale that `number` does not hold exactly, and for group_of where a
 /// group is not full.
 HostWeight pack(const WeightArrays& weight, Number number);
+
+/// `weight` as the module takes it; valid as long as `weight`.
+W4a16Weight view_of(const HostWeight& weight);
 
 /// The tiles of a group as a power of two; 30 if there is one group only.
 int tile_shift(const HostWeight& weight);

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include <cuda_runtime_api.h>
 
@@ -39,6 +41,9 @@ struct W4a16Context {
 
  private:
   void select() const;
+  void load_blas();
+  static int64_t most_small_rows(const W4a16Layer& layer);
+  void multiply_in_parts(const W4a16Layer& layer, const W4a16Product& product, int64_t rows);
   bool takes_small(const W4a16Layer& layer, const W4a16Product& product);
   const uint16_t* stage(const W4a16Layer& layer, const W4a16Product& product, bool sorted);
   void multiply_small(const W4a16Layer& layer, const W4a16Product& product);
@@ -48,6 +53,7 @@ struct W4a16Context {
   int strips_of_chunk(const W4a16Layer& layer, int64_t m) const;
 
   std::unique_ptr<ptq::cuda::CublasLt> blas_;
+  std::optional<ptq::cuda::Failure> no_blas_;  ///< why there is none
   ptq::cuda::DeviceBuffer staged_, partial_sums_, tickets_, sparse_sums_, dense_;
   ptq::cuda::DeviceBuffer host_x_, host_y_, host_bias_;
   int64_t clean_tickets_ = 0;  ///< tickets known to be 0
@@ -60,7 +66,7 @@ const Kernels& kernels_of(Number number);
 /// Throws Failure unless the device can run the kernels.
 void check_device(int device);
 
-/// Devices that can; throws Failure if there is none, saying why.
-int count_devices();
+/// The indices of those that can, at least one; throws Failure if there is none, saying why.
+std::vector<int> able_devices();
 
 }  // namespace ptq::cuda
