@@ -58,17 +58,23 @@ struct W4a16Api {
   int32_t version;  ///< kW4a16Version, or the table is another one
   /// Number of devices that can run the kernels, and the index of the first of them.
   int32_t (*find_devices)(int32_t* count, int32_t* first);
+  /// Makes a context on the device of that index; kW4a16Unavailable if it cannot run the kernels.
   int32_t (*create)(int32_t device, W4a16Context** context);
+  /// Waits for the context's stream and frees what it owns.
   void (*destroy)(W4a16Context* context);
   /// Copies a weight to the context's device; it must be released before the context is destroyed.
   int32_t (*upload)(W4a16Context* context, const W4a16Weight* weight, W4a16Layer** layer);
+  /// Frees a layer.
   void (*release)(W4a16Layer* layer);
+  /// Device memory of a layer in bytes, what `prepare` keeps included.
   int64_t (*layer_bytes)(const W4a16Layer* layer);
   /// Keeps the dequantized weight until `forget`, so that large products of it dequantize once.
   int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer);
+  /// Frees what `prepare` keeps.
   void (*forget)(W4a16Layer* layer);
   /// Queues a product in the context's stream; with `on_host` also waits for it.
   int32_t (*multiply)(W4a16Context* context, const W4a16Layer* layer, const W4a16Product* product);
+  /// Waits for all that was queued.
   int32_t (*synchronize)(W4a16Context* context);
   /// The context's cudaStream_t.
   void* (*stream)(const W4a16Context* context);

@@ -20,19 +20,23 @@ struct W4a16Layer {
   ptq::cuda::DeviceBuffer first_piece, piece_begin, sparse_positions, sparse_values;
   ptq::cuda::DeviceBuffer dense;  ///< [n, padded_k] while prepared
 
-  int64_t bytes() const;
+  int64_t bytes() const;  ///< of device memory
 };
 
 /// A device, a stream of its own and what products need beside their operands.  Two contexts share
 /// nothing, so that their streams cannot meet in a ticket or a workspace.
 struct W4a16Context {
+  /// Makes the stream; throws Failure for a device that cannot run the kernels.
   explicit W4a16Context(int device);
   ~W4a16Context();
   W4a16Context(const W4a16Context&) = delete;
   W4a16Context& operator=(const W4a16Context&) = delete;
 
+  /// Copies a weight of host memory to the device and waits.  Throws Failure.
   std::unique_ptr<W4a16Layer> upload(const W4a16Weight& weight);
+  /// Queues the dequantization that `layer.dense` then keeps.  Throws Failure, and keeps nothing.
   void prepare(W4a16Layer& layer);
+  /// Queues the product; waits for it if its operands are in host memory.  Throws Failure.
   void multiply(const W4a16Layer& layer, const W4a16Product& product);
 
   int device;
@@ -61,6 +65,7 @@ struct W4a16Context {
 
 namespace ptq::cuda {
 
+/// Those for weights and activations of format `number`.
 const Kernels& kernels_of(Number number);
 
 /// Throws Failure unless the device can run the kernels.
