@@ -12,7 +12,8 @@ set -euo pipefail
 
 # What scripts/setup.sh installs for the build, without the tools, and the libraries that they need at run time.
 readonly PACKAGES="libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libgtest-dev libgmock-dev libpcre2-dev
-libpcre2-8-0 libutf8proc-dev libutf8proc2 libsentencepiece-dev libsentencepiece0 libssl-dev libssl3 libboost-context-dev"
+libpcre2-8-0 pkgconf pkgconf-bin libpkgconf3 libutf8proc-dev libutf8proc2 libsentencepiece-dev libsentencepiece0 libssl-dev
+libssl3 libboost-context-dev"
 
 # depends_on PACKAGE: names, without virtual ones.
 depends_on() { apt-cache depends --no-recommends --no-suggests "$1" | awk '$1 == "Depends:" && $2 !~ /^</ {print $2}'; }

@@ -1,5 +1,6 @@
 // 4-bit weights on an NVIDIA GPU through the module libptq_cuda (docs/cuda.md).  Activations are
 // rounded to the weight's 16-bit format on the device.
+#include <algorithm>
 #include <memory>
 #include <mutex>
 
@@ -15,10 +16,12 @@ namespace {
 
 using cuda::HostWeight;
 
-/// The first device.  A context takes one call at a time.
+constexpr char kOtherBackend[] = "use --backend cpu";  // takes every 4-bit weight
+
+/// A device.  A context takes one call at a time.
 class Device {
  public:
-  explicit Device(const W4a16Api& api) : api_(api) { check(api.create(0, &context_)); }
+  Device(const W4a16Api& api, int index) : api_(api) { check(api.create(index, &context_)); }
   ~Device() { api_.destroy(context_); }
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -39,8 +42,8 @@ class Device {
   void check(int32_t status) const {
     if (status == kW4a16Ok) return;
     const std::string text = std::string("backend cuda: ") + api_.last_error();
-    if (status == kW4a16OutOfMemory) throw ResourceError(text, "use --backend cpu");
-    if (status == kW4a16Unavailable) throw UnsupportedError(text, "use --backend auto");
+    if (status == kW4a16OutOfMemory) throw ResourceError(text, kOtherBackend);
+    if (status == kW4a16Unavailable) throw UnsupportedError(text, kOtherBackend);
     throw Error(text);
   }
 
@@ -49,39 +52,18 @@ class Device {
   std::mutex mutex_;
 };
 
-W4a16Weight view_of(const HostWeight& weight) {
-  const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
-  W4a16Weight view{};
-  view.number = static_cast<int32_t>(weight.number);
-  view.tile_shift = tile_shift(weight);
-  view.n = weight.n;
-  view.k = weight.k;
-  view.padded_n = weight.padded_n;
-  view.padded_k = weight.padded_k;
-  view.scale_rows = weight.scale_rows;
-  view.codes = weight.codes.data();
-  view.scales = weight.scales.data();
-  view.zeros = data(weight.zeros);
-  view.order = data(weight.order);
-  view.position = data(weight.position);
-  view.first_piece = data(weight.sparse.first_piece);
-  view.piece_begin = data(weight.sparse.piece_begin);
-  view.sparse_positions = data(weight.sparse.positions);
-  view.sparse_values = data(weight.sparse.values);
-  view.sparse_values_count = static_cast<int64_t>(weight.sparse.values.size());
-  view.pieces = static_cast<int64_t>(weight.sparse.piece_begin.size()) - 1;
-  return view;
-}
-
 class CudaWeight : public PackedWeight {
  public:
   CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight)
-      : device_(std::move(device)), layer_(device_->upload(view_of(weight))) {}
+      : device_(std::move(device)),
+        number_(weight.number),
+        layer_(device_->upload(view_of(weight))) {}
   ~CudaWeight() override { device_->api().release(layer_); }
   CudaWeight(const CudaWeight&) = delete;
   CudaWeight& operator=(const CudaWeight&) = delete;
 
   void multiply(const at::Tensor& x, const at::Tensor& y) const override {
+    check_range(x);
     W4a16Product product{};
     product.x = x.data_ptr<float>();
     product.y = y.data_ptr<float>();
@@ -95,7 +77,25 @@ class CudaWeight : public PackedWeight {
   int64_t bytes() const override { return device_->api().layer_bytes(layer_); }
 
  private:
+  /// Throws NumericalError for what would become infinite on the device.
+  void check_range(const at::Tensor& x) const {
+    for (int64_t row = 0; row < x.size(0); ++row) {
+      const float* values = x.data_ptr<float>() + row * x.stride(0);
+      const float* end = values + x.size(1);
+      const auto too_large = [this](float value) { return cuda::is_too_large(number_, value); };
+      // Counting goes by whole registers, where a search would look at each value.
+      if (std::count_if(values, end, too_large) == 0) continue;
+      const float* found = std::find_if(values, end, too_large);
+      throw NumericalError("backend cuda: the activation " + std::to_string(*found) + " of row " +
+                               std::to_string(row) + ", input " + std::to_string(found - values) +
+                               " is beyond the largest number of the weight's format, " +
+                               (number_ == cuda::Number::kFp16 ? "float16" : "bfloat16"),
+                           kOtherBackend);
+    }
+  }
+
   std::shared_ptr<Device> device_;
+  cuda::Number number_;
   W4a16Layer* layer_;
 };
 
@@ -118,13 +118,17 @@ class Cuda : public GemmBackend {
                                      const SparseWeight* sparse) const override;
 
   bool exact() const override { return false; }
-  int priority() const override { return 20; }
+  // Below cpu, which takes every 4-bit weight: `auto` does not run what no device has confirmed
+  // yet.
+  int priority() const override { return 5; }
 
  private:
   std::shared_ptr<Device> device() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (const auto reason = unavailable()) throw UnsupportedError("backend cuda: " + *reason);
-    if (device_ == nullptr) device_ = std::make_shared<Device>(*cuda::cuda_module().api);
+    if (const auto reason = unavailable())
+      throw UnsupportedError("backend cuda: " + *reason, kOtherBackend);
+    const cuda::CudaModule& module = cuda::cuda_module();
+    if (device_ == nullptr) device_ = std::make_shared<Device>(*module.api, module.first_device);
     return device_;
   }
 
@@ -135,7 +139,8 @@ class Cuda : public GemmBackend {
 std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
                                          const SparseWeight* sparse) const {
   if (const auto reason = unsupported({weight.scheme, 0, 0, false, false})) {
-    throw UnsupportedError("backend cuda: " + *reason, "use --backend auto");
+    throw UnsupportedError("backend cuda: " + *reason,
+                           weight.scheme.bits == 4 ? kOtherBackend : "use --backend reference");
   }
   if (sparse != nullptr) sparse->check(weight.out_features(), weight.in_features());
   const QuantizedTensor c{weight.q.contiguous(), weight.scale.contiguous(),
@@ -157,7 +162,7 @@ std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
   const std::optional<cuda::Number> number = cuda::exact_number(arrays);
   if (!number) {
     throw UnsupportedError("backend cuda: neither float16 nor bfloat16 holds every scale exactly",
-                           "use --backend auto");
+                           kOtherBackend);
   }
   return std::make_unique<CudaWeight>(device(), cuda::pack(arrays, *number));
 }

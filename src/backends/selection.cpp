@@ -15,7 +15,8 @@ WeightShape shape_of(const QuantizedTensor& weight, const SparseWeight* sparse) 
   return {weight.scheme, weight.out_features(), in, permuted, has_values};
 }
 
-BackendSelection::BackendSelection(const std::string& request) {
+BackendSelection::BackendSelection(const std::string& request)
+    : hint_(request == "auto" ? "" : "use --backend auto") {
   const std::vector<std::string> known = backends().names();
   for (const std::string& name : request == "auto" ? known : std::vector<std::string>{request}) {
     NamedBackend candidate{name, backends().make(name)};
@@ -24,23 +25,27 @@ BackendSelection::BackendSelection(const std::string& request) {
     else
       candidates_.push_back(std::move(candidate));
   }
-  if (candidates_.empty())
-    throw UnsupportedError("backend " + left_out_.front(), "use --backend auto");
+  if (candidates_.empty()) throw UnsupportedError("backend " + left_out_.front(), hint_);
   std::stable_sort(candidates_.begin(), candidates_.end(),
                    [](const NamedBackend& a, const NamedBackend& b) {
                      return a.backend->priority() > b.backend->priority();
                    });
 }
 
-const NamedBackend& BackendSelection::choose(const WeightShape& weight) const& {
+std::vector<NamedBackend> BackendSelection::takers(const WeightShape& weight) const {
+  std::vector<NamedBackend> takers;
   std::string reasons;
   for (const NamedBackend& candidate : candidates_) {
     const auto reason = candidate.backend->unsupported(weight);
-    if (!reason) return candidate;
-    reasons += (reasons.empty() ? "" : "; ") + candidate.name + ": " + *reason;
+    if (!reason)
+      takers.push_back(candidate);
+    else
+      reasons += (reasons.empty() ? "" : "; ") + candidate.name + ": " + *reason;
   }
-  throw UnsupportedError("no backend takes a weight of " + weight.scheme.name() + ": " + reasons,
-                         "use --backend auto");
+  if (takers.empty())
+    throw UnsupportedError("no backend takes a weight of " + weight.scheme.name() + ": " + reasons,
+                           hint_);
+  return takers;
 }
 
 }  // namespace ptq

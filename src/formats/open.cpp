@@ -50,6 +50,10 @@ std::string find_format(const Json& config) {
 
 }  // namespace
 
+std::map<std::string, std::string> OpenedModel::backend_of() const {
+  return packed == nullptr ? std::map<std::string, std::string>{} : packed->backend_of();
+}
+
 OpenedModel open_directory(const std::filesystem::path& directory,
                            const BackendSelection* backends) {
   OpenedModel opened;
@@ -67,16 +71,15 @@ OpenedModel open_directory(const std::filesystem::path& directory,
       std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout, opened.plan, sites);
   weights.tensors = source;
   if (backends != nullptr) {
-    std::map<std::string, NamedBackend> chosen;
+    std::map<std::string, std::vector<NamedBackend>> chosen;
     for (const LinearSite& site : sites) {
       const auto scheme = opened.plan.find(site.name);
       if (scheme == opened.plan.end()) continue;
-      const NamedBackend& backend =
-          choose_backend(*backends, site, scheme->second, *opened.checkpoint);
-      chosen.emplace(site.name, backend);
-      opened.backend_of[site.name] = backend.name;
+      chosen.emplace(site.name,
+                     choose_backends(*backends, site, scheme->second, *opened.checkpoint));
     }
-    weights.packed = std::make_shared<PackedSites>(source, std::move(chosen));
+    opened.packed = std::make_shared<PackedSites>(source, std::move(chosen));
+    weights.packed = opened.packed;
   }
   opened.model = open_model(std::move(weights), opened.checkpoint->config());
   return opened;

@@ -3,25 +3,65 @@
 #include "ptq/core/error.h"
 
 namespace ptq {
+namespace {
 
-std::shared_ptr<const PackedWeight> PackedSites::pack(const LinearSite& site) const {
-  const auto found = backend_of_.find(site.name);
-  if (found == backend_of_.end()) return nullptr;
-  const std::string name = site.name + ".weight";
-  std::shared_ptr<const PackedWeight> packed =
-      found->second.backend->pack(source_->quantized(name).value(), nullptr);
-  source_->release(name);
-  return packed;
+/// Whether another backend may do what ended in `error`: this one does not take the values, or its
+/// device's memory is full.
+bool another_may_pack(const Error& error) {
+  return dynamic_cast<const UnsupportedError*>(&error) != nullptr ||
+         dynamic_cast<const ResourceError*>(&error) != nullptr;
 }
 
-const NamedBackend& choose_backend(const BackendSelection& backends, const LinearSite& site,
-                                   const QuantScheme& scheme, const TensorSource& checkpoint) {
+}  // namespace
+
+std::shared_ptr<const PackedWeight> PackedSites::pack(const LinearSite& site) const {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (backends_of_.count(site.name) == 0) return nullptr;
+  }
+  const std::string name = site.name + ".weight";
+  return with_context("packing " + site.name, [&] {
+    auto packed = pack_weight(site.name, source_->quantized(name).value());
+    source_->release(name);
+    return packed;
+  });
+}
+
+std::shared_ptr<const PackedWeight> PackedSites::pack_weight(const std::string& site,
+                                                             const QuantizedTensor& weight) const {
+  std::vector<NamedBackend> left;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    left = backends_of_.at(site);
+  }
+  for (;; left.erase(left.begin())) {
+    try {
+      std::shared_ptr<const PackedWeight> packed = left.front().backend->pack(weight, nullptr);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      backends_of_.at(site) = left;
+      return packed;
+    } catch (const Error& error) {
+      if (left.size() == 1 || !another_may_pack(error)) throw;
+    }
+  }
+}
+
+std::map<std::string, std::string> PackedSites::backend_of() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::map<std::string, std::string> names;
+  for (const auto& [site, backends] : backends_of_)
+    names[site] = backends.front().name;
+  return names;
+}
+
+std::vector<NamedBackend> choose_backends(const BackendSelection& backends, const LinearSite& site,
+                                          const QuantScheme& scheme,
+                                          const TensorSource& checkpoint) {
   const bool permuted =
       checkpoint.contains(site.name + ".g_idx") || checkpoint.contains(site.name + ".weight_g_idx");
   const WeightShape shape{scheme, site.out_features, site.in_features, permuted, false};
-  const NamedBackend* chosen = nullptr;
-  with_context("choosing a backend for " + site.name, [&] { chosen = &backends.choose(shape); });
-  return *chosen;
+  return with_context("choosing a backend for " + site.name,
+                      [&] { return backends.takers(shape); });
 }
 
 }  // namespace ptq

@@ -1,7 +1,9 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "dequantized_source.h"
 #include "ptq/backends/selection.h"
@@ -9,26 +11,36 @@
 
 namespace ptq {
 
-/// The quantized linears of a checkpoint, packed by the backends chosen for them when they are
-/// loaded.
+/// The quantized linears of a checkpoint, packed when they are loaded, each by the first of its
+/// backends that takes the values, too.
 class PackedSites : public PackedLinears {
  public:
-  /// `backend_of`: by the sites' names.
+  /// `backends_of`: by the sites' names those to try, in order; at least one each.
   PackedSites(std::shared_ptr<const DequantizedSource> source,
-              std::map<std::string, NamedBackend> backend_of)
-      : source_(std::move(source)), backend_of_(std::move(backend_of)) {}
+              std::map<std::string, std::vector<NamedBackend>> backends_of)
+      : source_(std::move(source)), backends_of_(std::move(backends_of)) {}
 
+  /// Throws what the site's last backend throws, under a Context that names the site.
   std::shared_ptr<const PackedWeight> pack(const LinearSite& site) const override;
 
+  /// The backend of each site: the one that packed it, before that the first to be tried.
+  std::map<std::string, std::string> backend_of() const;
+
  private:
+  std::shared_ptr<const PackedWeight> pack_weight(const std::string& site,
+                                                  const QuantizedTensor& weight) const;
+
   std::shared_ptr<const DequantizedSource> source_;
-  std::map<std::string, NamedBackend> backend_of_;
+  mutable std::mutex mutex_;  ///< of what follows
+  /// The front is the one that runs; those before it refused to pack the weight and are gone.
+  mutable std::map<std::string, std::vector<NamedBackend>> backends_of_;
 };
 
-/// The backend for a quantized site, from what is known without reading its weight: where the
-/// checkpoint stores a group for each input feature, they may be in any order.  Throws
+/// The backends for a quantized site, in order, from what is known without reading its weight:
+/// where the checkpoint stores a group for each input feature, they may be in any order.  Throws
 /// UnsupportedError naming the site if there is none.
-const NamedBackend& choose_backend(const BackendSelection& backends, const LinearSite& site,
-                                   const QuantScheme& scheme, const TensorSource& checkpoint);
+std::vector<NamedBackend> choose_backends(const BackendSelection& backends, const LinearSite& site,
+                                          const QuantScheme& scheme,
+                                          const TensorSource& checkpoint);
 
 }  // namespace ptq

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kRounds = 3;  // in which backends and BLAS take turns: shared machines drift
 constexpr size_t kLeastCalls = 3;
+constexpr size_t kMostCopies = 256;  // small shapes: enough for the prefetcher to lose its way
 
 QuantizedTensor random_weight(const GemmShape& shape, const QuantScheme& scheme) {
   const int64_t groups = scheme.groups(shape.in);
@@ -35,6 +36,7 @@ QuantizedTensor random_weight(const GemmShape& shape, const QuantScheme& scheme)
 struct Contender {
   std::string name;
   double weight_bytes = 0.0;
+  bool has_floor = true;  ///< its memory and arithmetic are those that were measured
   std::vector<std::function<void(const at::Tensor& x, const at::Tensor& y)>> copies;
   std::vector<double> seconds;
 };
@@ -50,11 +52,13 @@ class ShapeBench {
   }
 
   void run(int64_t rows, std::vector<GemmTiming>& timings) {
+    if (contenders_.empty()) return;
+    const auto row_bytes = static_cast<double>(rows) * sizeof(float);
     std::vector<at::Tensor> x, y;
-    for (size_t i = 0; i < most_copies(); ++i) {
+    for (size_t left = copies_of(row_bytes * static_cast<double>(shape_.in)); left > 0; --left)
       x.push_back(at::randn({rows, shape_.in}));
+    for (size_t left = copies_of(row_bytes * static_cast<double>(shape_.out)); left > 0; --left)
       y.push_back(at::empty({rows, shape_.out}));
-    }
     for (Contender& contender : contenders_)
       contender.seconds.clear();
     for (int round = 0; round < kRounds; ++round)
@@ -67,22 +71,24 @@ class ShapeBench {
 
  private:
   size_t copies_of(double bytes) const {
-    return 1 + static_cast<size_t>(3.0 * static_cast<double>(machine_.cache_bytes) / bytes);
-  }
-
-  size_t most_copies() const {
-    size_t most = 0;
-    for (const Contender& contender : contenders_)
-      most = std::max(most, contender.copies.size());
-    return most;
+    const double copies = 3.0 * static_cast<double>(machine_.cache_bytes) / bytes;
+    return copies < kMostCopies ? 1 + static_cast<size_t>(copies) : kMostCopies;
   }
 
   void add_backend(const std::string& name) {
     const BackendSelection selection(name);
     const QuantizedTensor weight = random_weight(shape_, settings_.scheme);
-    const GemmBackend& backend = *selection.choose(shape_of(weight, nullptr)).backend;
+    NamedBackend chosen;
+    try {
+      chosen = selection.choose(shape_of(weight, nullptr));
+    } catch (const UnsupportedError&) {
+      if (!settings_.skip_unsupported) throw;
+      return;
+    }
+    const GemmBackend& backend = *chosen.backend;
     Contender contender;
     contender.name = name;
+    contender.has_floor = backend.exact();
     std::shared_ptr<const PackedWeight> packed = backend.pack(weight, nullptr);
     contender.weight_bytes = static_cast<double>(packed->bytes());
     for (size_t left = copies_of(contender.weight_bytes); left > 0; --left) {
@@ -140,8 +146,9 @@ class ShapeBench {
     const auto elements = static_cast<double>(rows * (shape_.in + shape_.out));
     timing.bytes = contender.weight_bytes + elements * sizeof(float);
     timing.flops = 2.0 * static_cast<double>(rows) * static_cast<double>(shape_.in * shape_.out);
-    timing.floor_seconds = std::max(timing.bytes / machine_.read_bytes_per_second,
-                                    timing.flops / machine_.flops_per_second);
+    if (contender.has_floor)
+      timing.floor_seconds = std::max(timing.bytes / machine_.read_bytes_per_second,
+                                      timing.flops / machine_.flops_per_second);
     return timing;
   }
 
@@ -159,6 +166,10 @@ void check(const GemmBenchSettings& settings) {
     if (shape.in < 1 || shape.out < 1) throw ConfigError("a shape's sizes must be positive");
   for (const int64_t rows : settings.rows)
     if (rows < 1) throw ConfigError("rows are " + std::to_string(rows) + ", must be positive");
+  for (const std::string& name : settings.backends)
+    if (name == "auto")
+      throw ConfigError("bench gemm measures backends by name, not \"auto\"",
+                        "leave --backend out for all that run here");
 }
 
 }  // namespace
@@ -188,8 +199,8 @@ Json GemmTiming::to_json() const {
           {"blas_seconds", blas_seconds},
           {"bytes_per_second", bytes / seconds},
           {"flops_per_second", flops / seconds},
-          {"floor_seconds", floor_seconds},
-          {"share_of_floor", floor_seconds / seconds},
+          {"floor_seconds", floor_seconds ? Json(*floor_seconds) : Json()},
+          {"share_of_floor", floor_seconds ? Json(*floor_seconds / seconds) : Json()},
           {"times_blas", blas_seconds / seconds}};
 }
 
@@ -214,7 +225,7 @@ std::string GemmBenchResult::csv() const {
     text += timing.backend;
     for (const char* key : {"in", "out", "rows", "seconds", "blas_seconds", "bytes_per_second",
                             "flops_per_second", "floor_seconds"})
-      text += "," + json.at(key).dump();
+      text += "," + (json.at(key).is_null() ? "" : json.at(key).dump());
     text += "\n";
   }
   return text;
@@ -232,7 +243,8 @@ std::string GemmBenchResult::table() const {
     table.add({one.backend, std::to_string(one.shape.in) + " x " + std::to_string(one.shape.out),
                std::to_string(one.rows), fixed(one.seconds * 1e6, 0),
                fixed(one.bytes / one.seconds * 1e-9, 2), fixed(one.flops / one.seconds * 1e-9, 1),
-               fixed(one.floor_seconds * 1e6, 0), fixed(100 * one.floor_seconds / one.seconds, 1),
+               one.floor_seconds ? fixed(*one.floor_seconds * 1e6, 0) : "",
+               one.floor_seconds ? fixed(100 * *one.floor_seconds / one.seconds, 1) : "",
                fixed(one.blas_seconds / one.seconds, 2)});
   return text + table.text();
 }

@@ -1,11 +1,16 @@
-#include <ATen/ATen.h>
-#include <gtest/gtest.h>
+#include <functional>
 
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include "host_module.h"
 #include "ptq/backends/backend.h"
 #include "ptq/core/error.h"
 
 namespace ptq {
 namespace {
+
+using ::testing::HasSubstr;
 
 std::unique_ptr<GemmBackend> make() {
   return backends().make("cuda");
@@ -23,20 +28,52 @@ QuantizedTensor weight_of(const QuantScheme& scheme, int64_t out, int64_t in) {
   return weight;
 }
 
+/// Whether the stand-in of host_module.h is asked in place of a device.
+bool on_host_module() {
+  const char* module = std::getenv("PTQ_CUDA_MODULE");
+  return module != nullptr && std::string(module) == PTQ_HOST_MODULE;
+}
+
+/// `body` throws an `E` that says `text` and proposes `hint`.
+template <class E>
+void expect_refusal(const std::function<void()>& body, const std::string& text,
+                    const std::string& hint) {
+  try {
+    body();
+    FAIL() << "not refused: " << text;
+  } catch (const E& error) {
+    EXPECT_THAT(error.what(), HasSubstr(text));
+    EXPECT_EQ(error.hint(), hint);
+  }
+}
+
 TEST(CudaBackend, SaysWhichWeightsItTakes) {
   const auto cuda = make();
   EXPECT_EQ(cuda->unsupported({{4, 128, true}, 64, 256}), std::nullopt);
   EXPECT_EQ(cuda->unsupported({{4, -1, false}, 65, 77, true, true}), std::nullopt);
-  EXPECT_NE(cuda->unsupported({{3, 128, true}, 64, 256}), std::nullopt);
-  EXPECT_NE(cuda->unsupported({{4, 48, true}, 64, 96}), std::nullopt);
+  EXPECT_THAT(cuda->unsupported({{3, 128, true}, 64, 256}).value_or(""), HasSubstr("not 3"));
+  EXPECT_THAT(cuda->unsupported({{4, 48, true}, 64, 96}).value_or(""), HasSubstr("not of 48"));
+}
+
+// Until a run on a device is on record (docs/cuda.md).
+TEST(CudaBackend, AutoPrefersTheCpu) {
+  EXPECT_LT(make()->priority(), backends().make("cpu")->priority());
 }
 
 TEST(CudaBackend, RefusesWhatItCannotPack) {
   const auto cuda = make();
-  EXPECT_THROW(cuda->pack(weight_of({3, 64, true}, 8, 64), nullptr), UnsupportedError);
+  const auto packing = [&](const QuantizedTensor& weight) {
+    return [&cuda, weight] { cuda->pack(weight, nullptr); };
+  };
+  expect_refusal<UnsupportedError>(packing(weight_of({3, 64, true}, 8, 64)),
+                                   "the CUDA kernels take 4 bits, not 3",
+                                   "use --backend reference");
+  expect_refusal<UnsupportedError>(packing(weight_of({4, 48, true}, 8, 96)), "not of 48",
+                                   "use --backend cpu");
   QuantizedTensor odd = weight_of({4, 64, true}, 8, 64);
-  odd.scale.fill_(0.1F);  // neither a float16 nor a bfloat16
-  EXPECT_THROW(cuda->pack(odd, nullptr), UnsupportedError);
+  odd.scale.fill_(0.1F);
+  expect_refusal<UnsupportedError>(packing(odd), "neither float16 nor bfloat16 holds every scale",
+                                   "use --backend cpu");
 }
 
 TEST(CudaBackend, SaysWhyItIsUnavailableIfPossible) {
@@ -44,18 +81,44 @@ TEST(CudaBackend, SaysWhyItIsUnavailableIfPossible) {
   const auto reason = cuda->unavailable();
   if (!reason) GTEST_SKIP() << "there is a device";
   EXPECT_FALSE(reason->empty());
-  EXPECT_THROW(cuda->pack(weight_of({4, 64, true}, 8, 64), nullptr), UnsupportedError);
+  expect_refusal<UnsupportedError>(
+      [&] {
+        cuda->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+      },
+      *reason, "use --backend cpu");
 }
 
-TEST(CudaBackend, UnitVectorsGiveTheWeightIfPossible) {
+TEST(CudaBackend, ActivationsBeyondFloat16AreRefusedIfPossible) {
   const auto cuda = make();
   if (const auto reason = cuda->unavailable()) GTEST_SKIP() << *reason;
-  const QuantizedTensor weight = weight_of({4, 64, true}, 70, 200);
+  QuantizedTensor weight = weight_of({4, 64, true}, 16, 64);
+  const at::Tensor x = at::ones({3, 64}), y = at::zeros({3, 16});
+  x[2][5] = -65536.0F;
+  cuda->pack(weight, nullptr)->multiply(x, y);  // its scale is a bfloat16, and so is x
+  weight.scale.fill_(0x1.004p-7F);              // a float16 only
   const auto packed = cuda->pack(weight, nullptr);
-  const at::Tensor y = at::full({200, 70}, NAN);
-  packed->multiply(at::eye(200), y);
-  EXPECT_TRUE(y.equal(weight.dequantize().t()));
-  EXPECT_GT(packed->bytes(), 70 * 200 / 2);
+  expect_refusal<NumericalError>([&] { packed->multiply(x, y); }, "-65536.000000 of row 2, input 5",
+                                 "use --backend cpu");
+  x[2][5] = -65504.0F;
+  packed->multiply(x, y);
+  EXPECT_TRUE(y.isfinite().all().item<bool>());
+}
+
+// With the stand-in for the module, whose only device is not the first.
+TEST(CudaBackend, FailuresOfTheModuleHaveTheirKindIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto cuda = make();
+  const auto packing = [&](int64_t out) {
+    return [&cuda, out] { cuda->pack(weight_of({4, 64, true}, out, 64), nullptr); };
+  };
+  expect_refusal<ResourceError>(packing(host_module::kOutOfMemoryOut), "the device is full",
+                                "use --backend cpu");
+  expect_refusal<UnsupportedError>(packing(host_module::kUnavailableOut), "the driver is gone",
+                                   "use --backend cpu");
+  const auto packed = cuda->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+  const at::Tensor x = at::ones({host_module::kFailingRows, 64});
+  const at::Tensor y = at::empty({host_module::kFailingRows, 8});
+  expect_refusal<Error>([&] { packed->multiply(x, y); }, "a bad launch", "");
 }
 
 }  // namespace

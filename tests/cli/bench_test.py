@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import unittest
+import unittest.mock
 
 from support import MODEL, CliTestCase
 
@@ -29,9 +31,27 @@ class BenchGemm(CliTestCase):
         self.assertGreater(len(shapes), 1)
         self.assertIn("% of floor", self.succeed("bench", "gemm", "--shape", "64,64", "--rows", "1", "--backend", "cpu").stdout)
 
+    def test_a_backend_off_the_cpu_has_no_floor_and_is_skipped_where_it_cannot(self):
+        module = os.environ.get("PTQ_HOST_MODULE")
+        if not module:
+            self.skipTest("needs PTQ_HOST_MODULE")
+        with unittest.mock.patch.dict(os.environ, PTQ_CUDA_MODULE=module):
+            args = ["bench", "gemm", "--shape", "96,64", "--rows", "1"]
+            timings = json.loads(self.succeed(*args, "--group-size", "32", "--json").stdout)["timings"]
+            floors = {one["backend"]: (one["floor_seconds"] is None, one["share_of_floor"] is None) for one in timings}
+            self.assertEqual(floors, {"cpu": (False, False), "cuda": (True, True), "reference": (False, False)})
+            text = self.succeed(*args, "--group-size", "32", "--csv", "--backend", "cuda").stdout
+            self.assertEqual(next(csv.DictReader(io.StringIO(text)))["floor_seconds"], "")
+            self.succeed(*args, "--group-size", "32", "--backend", "cuda")
+            timings = json.loads(self.succeed(*args, "--group-size", "48", "--json").stdout)["timings"]
+            self.assertEqual({one["backend"] for one in timings}, {"cpu", "reference"})
+            self.fail_with(4, ["not of 48"], *args, "--group-size", "48", "--backend", "cuda")
+
     def test_misuse_ends_with_its_exit_code(self):
         self.fail_with(2, ["--shape"], "bench", "gemm")
-        self.fail_with(2, ["K,N"], "bench", "gemm", "--shape", "96x64")
+        for shape in ("96x64", "96", "96,", ",64", "96,64,32", "96,64x", "9" * 30 + ",64", "+96,64"):
+            self.fail_with(2, ["K,N"], "bench", "gemm", "--shape", shape)
+        self.fail_with(2, ["by name", "leave --backend out"], "bench", "gemm", "--shape", "64,64", "--backend", "cpu,auto")
         self.fail_with(2, ["positive"], "bench", "gemm", "--shape", "0,64")
         self.fail_with(2, ["must be positive"], "bench", "gemm", "--shape", "64,64", "--rows", "0")
         self.fail_with(2, ["known: "], "bench", "gemm", "--shape", "64,64", "--backend", "fast")

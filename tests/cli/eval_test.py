@@ -4,6 +4,7 @@ import json
 import math
 import os
 import unittest
+import unittest.mock
 
 from support import HELDOUT, MODEL, ROOT, CliTestCase, load_json, run
 
@@ -57,8 +58,19 @@ class Evaluation(CliTestCase):
         for name, result in results.items():
             self.assertEqual(result["model"]["perplexity"], results["reference"]["model"]["perplexity"])
             self.assertEqual(list(result["backends"]), ["cpu" if name == "auto" else name])
+            self.assertEqual(result["backends_left_out"] if name != "auto" else [], [])
         self.assertIn("on cpu", self.succeed("eval", out, *SHORT).stdout)
         self.assertEqual(json.loads(self.succeed("eval", MODEL, *SHORT, "--json").stdout)["backends"], {})
+
+    def test_backends_left_out_are_told_with_the_reason(self):
+        with unittest.mock.patch.dict(os.environ, PTQ_CUDA_MODULE=self.path("absent.so")):
+            result = self.succeed("eval", MODEL, *SHORT, "--json", "--log-level", "debug")
+            left_out = json.loads(result.stdout)["backends_left_out"]
+            self.assertEqual([text.split(":")[0] for text in left_out], ["cuda"])
+            self.assertIn("absent.so", left_out[0])
+            self.assertIn("not used: backend " + left_out[0], result.stderr)
+            # What a machine has never had is nothing to tell in every run.
+            self.assertNotIn("not used", self.succeed("eval", MODEL, *SHORT).stderr)
 
     def test_a_backend_that_cannot_run_ends_with_exit_4(self):
         self.fail_with(4, ["no quantized linear"], "eval", MODEL, *SHORT, "--backend", "cpu")

@@ -27,7 +27,14 @@ at::Tensor dense_weight(const QuantizedTensor& weight, const SparseWeight& spars
 /// Widths, groups, symmetry, order, sparse values and odd shapes, combined.
 std::vector<BackendCase> backend_cases();
 
-/// What every backend promises for those of `cases` that it takes.  Returns the promises it
+/// What a backend that is not exact() promises, for scales of float16 and of bfloat16: unit vectors
+/// give the weight rounded to one of the two, bit for bit; sums are within their bound; a row does
+/// not notice what the values of others are; what is not supported is refused, and scales that
+/// neither format holds when the weight is packed.  Returns as broken_promises.
+std::vector<std::string> broken_rounding_promises(const GemmBackend& backend,
+                                                  const std::vector<BackendCase>& cases);
+
+/// What every exact() backend promises for those of `cases` that it takes.  Returns the promises it
 /// breaks, each with the case; empty: none.
 std::vector<std::string> broken_promises(const GemmBackend& backend,
                                          const std::vector<BackendCase>& cases);

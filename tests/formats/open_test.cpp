@@ -80,7 +80,7 @@ TEST_F(Open, PackedWeightsGiveTheBitsOfDequantizedOnes) {
   for (const char* name : {"auto", "cpu", "reference"}) {
     const BackendSelection backends(name);
     const OpenedModel packed = open(&backends);
-    EXPECT_EQ(packed.backend_of.size(), 7U);
+    EXPECT_EQ(packed.backend_of().size(), 7U);
     EXPECT_TRUE(at::equal(run_model(*packed.model, tokens), dequantized)) << name;
     EXPECT_THROW(packed.model->load_block(0)->stages()[0].linears[0].weight(), std::logic_error);
   }
@@ -106,7 +106,7 @@ TEST_F(Open, ABackendThatCannotRunALinearIsNamedWithTheReason) {
     weights_[site.name] = random_weight({3, 32, true}, site.out_features, site.in_features);
   quantize_as("compressed-tensors", 3);
   const BackendSelection cpu("cpu"), any("auto");
-  EXPECT_EQ(open(&any).backend_of.begin()->second, "reference");
+  EXPECT_EQ(open(&any).backend_of().begin()->second, "reference");
   try {
     open(&cpu);
     FAIL() << "opened";

@@ -27,6 +27,13 @@ echo '{"timing": {"quantize_call_seconds": 1, "phase_seconds": {}, "wall_seconds
 GATED = """#!/bin/sh
 case "$*" in *rtn-w3g64\\ *rtn-w4g64.json*) exit 6 ;; esac
 """
+# `cmake --build FOLDER --target NAME…` leaves a program of each name.
+MAKES_SKIPPING_TESTS = """
+mkdir -p build/gpu/bin
+[[ $1 != --build ]] || for name in "${@:4}"; do
+  printf '#!/bin/sh\\necho "[  SKIPPED ] Gpu.Any"\\n' >"$2/bin/$name" && chmod +x "$2/bin/$name"
+done
+"""
 
 
 class Scripts(unittest.TestCase):
@@ -56,6 +63,26 @@ class Scripts(unittest.TestCase):
         result = self.run_script(name, *args, **environment)
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         return result
+
+    def test_gpu_check_records_each_step_and_goes_on(self):
+        for name in ("gpu_check.sh", "lib.sh"):
+            os.makedirs(self.path("scripts"), exist_ok=True)
+            shutil.copy(os.path.join(ROOT, "scripts", name), self.path("scripts"))
+        script = self.path("scripts/gpu_check.sh")
+        cases = (("echo no compiler; exit 3", 1, {"FAILED (3)": 4, "FAILED (127)": 4, "no compiler": 4}),
+                 # Tests that only skip are no check.
+                 (MAKES_SKIPPING_TESTS, 1, {"ok, ": 8, "no device was used": 2}))
+        for cmake, status, found in cases:
+            self.program("bin/cmake", "#!/bin/bash\n" + cmake + "\n")
+            self.program("bin/nvcc", "#!/bin/sh\n")  # no other folder is looked into
+            result = subprocess.run([script, "out/results.md"], cwd=self.work, capture_output=True, text=True, timeout=60,
+                                    check=False, env={**os.environ, "PATH": self.path("bin") + ":/usr/bin:/bin"})
+            self.assertEqual(result.returncode, status, result.stderr)
+            with open(self.path("out/results.md"), encoding="utf-8") as file:
+                text = file.read()
+            for title in ("configure", "build the kernels", "device", "emulated", "backend's contract", "bench gemm"):
+                self.assertIn(f"\n## {title}\n", text)
+            self.assertEqual({part: text.count(part) for part in found}, found, text)
 
     def test_bench_takes_the_callers_paths(self):
         self.program("bin/ptq_floor", FLOOR)

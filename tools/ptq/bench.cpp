@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 #include "command.h"
@@ -21,8 +22,11 @@ struct BenchArgs {
 
 GemmShape parse_shape(const std::string& text) {
   GemmShape shape;
-  char end = 0;
-  if (std::sscanf(text.c_str(), "%ld,%ld%c", &shape.in, &shape.out, &end) != 2)
+  const char* end = text.data() + text.size();
+  const auto in = std::from_chars(text.data(), end, shape.in);
+  const bool comma = in.ec == std::errc() && in.ptr != end && *in.ptr == ',';
+  const auto out = comma ? std::from_chars(in.ptr + 1, end, shape.out) : in;
+  if (!comma || out.ec != std::errc() || out.ptr != end)
     throw ConfigError("--shape \"" + text + "\" is not K,N", "for example --shape 4096,14336");
   return shape;
 }
@@ -52,6 +56,7 @@ void run_bench(const BenchArgs& args, CommonArgs& common) {
   settings.rows = args.rows;
   settings.scheme = {4, args.group_size, !args.asymmetric};
   settings.backends = args.backends;
+  settings.skip_unsupported = args.backends.empty();
   if (settings.backends.empty())
     for (const std::string& name : backends().names())
       if (!backends().make(name)->unavailable()) settings.backends.push_back(name);

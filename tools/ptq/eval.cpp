@@ -1,6 +1,8 @@
 #include <map>
 #include <memory>
 
+#include <spdlog/spdlog.h>
+
 #include "command.h"
 #include "progress.h"
 #include "ptq/eval/evaluate.h"
@@ -59,23 +61,21 @@ std::string text_of(const EvalArgs& args, const EvalResult& result) {
          human_bytes(peak_rss_bytes()) + "\n";
 }
 
-OpenedModel open_on_backends(const EvalArgs& args, ConsoleProgress& progress) {
-  const BackendSelection backends(args.backend);
+OpenedModel open_on_backends(const EvalArgs& args, const BackendSelection& backends) {
   OpenedModel opened = open_directory(args.model, &backends);
   if (opened.plan.empty() && args.backend != "auto")
     throw UnsupportedError(
         "--backend " + args.backend + ": " + args.model + " has no quantized linear for it to run",
         "leave --backend out for a full-precision directory");
-  if (!opened.plan.empty())
-    for (const std::string& reason : backends.left_out())
-      progress.note("not used: backend " + reason);
+  for (const std::string& reason : backends.left_out())
+    spdlog::debug("not used: backend {}", reason);
   return opened;
 }
 
 /// The linears by what they run on.
 std::map<std::string, int64_t> count_backends(const OpenedModel& opened) {
   std::map<std::string, int64_t> count;
-  for (const auto& [site, backend] : opened.backend_of)
+  for (const auto& [site, backend] : opened.backend_of())
     ++count[backend];
   return count;
 }
@@ -91,7 +91,8 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   apply_common(common);
   catch_interrupts();
   ConsoleProgress progress;
-  const OpenedModel opened = open_on_backends(args, progress);
+  const BackendSelection backends(args.backend);
+  const OpenedModel opened = open_on_backends(args, backends);
   OpenedModel reference;
   if (!args.reference.empty()) reference = open_directory(args.reference);
   GateRequest gates{args.max_perplexity, args.max_kl, std::nullopt, args.tolerance};
@@ -113,6 +114,7 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   Json json = result.to_json();
   json["peak_rss_bytes"] = peak_rss_bytes();
   json["backends"] = count_backends(opened);
+  json["backends_left_out"] = backends.left_out();
   json["gates"] = Json::array();
   std::string text = text_of(args, result) + backend_line(opened);
   for (const GateOutcome& outcome : outcomes) {

@@ -21,9 +21,12 @@ class BackendSelection {
   /// part of this build or cannot run on this machine.
   explicit BackendSelection(const std::string& request);
 
-  /// The one of highest priority that takes `weight`.  Throws UnsupportedError with the reasons if
-  /// there is none.
-  const NamedBackend& choose(const WeightShape& weight) const&;
+  /// Those that take `weight`, of falling priority; at least one.  Throws UnsupportedError with the
+  /// reasons if there is none.
+  std::vector<NamedBackend> takers(const WeightShape& weight) const;
+
+  /// The first of `takers`; throws as it does.
+  NamedBackend choose(const WeightShape& weight) const { return takers(weight).front(); }
 
   /// Why "auto" leaves some out: "cuda: no device".
   const std::vector<std::string>& left_out() const& { return left_out_; }
@@ -31,6 +34,7 @@ class BackendSelection {
  private:
   std::vector<NamedBackend> candidates_;  ///< of falling priority
   std::vector<std::string> left_out_;
+  std::string hint_;  ///< of an error: empty where "auto" was asked for already
 };
 
 }  // namespace ptq

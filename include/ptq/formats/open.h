@@ -12,6 +12,8 @@
 
 namespace ptq {
 
+class PackedSites;
+
 /// A model directory ready to run, full precision or quantized (ours or others' in a format we
 /// read).
 struct OpenedModel {
@@ -21,8 +23,11 @@ struct OpenedModel {
   std::shared_ptr<const CheckpointFormat> layout;  ///< null: full precision
   QuantPlan plan;                                  ///< empty: full precision
   std::vector<std::string> notes;                  ///< CheckpointFormat::notes of it
-  /// The backend of every linear that runs on its packed weight.
-  std::map<std::string, std::string> backend_of;
+  std::shared_ptr<const PackedSites> packed;       ///< null: every linear has a dense weight
+
+  /// The backend of every linear that runs on its packed weight.  Where a weight's values are
+  /// refused when it is packed, the next backend takes it: ask after the model has run.
+  std::map<std::string, std::string> backend_of() const;
 };
 
 /// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError

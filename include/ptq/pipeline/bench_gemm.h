@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct GemmBenchSettings {
   std::vector<GemmShape> shapes;
   std::vector<int64_t> rows;
   std::vector<std::string> backends;  ///< names in the registry
+  bool skip_unsupported = false;      ///< leaves out what a backend does not take
   QuantScheme scheme;
   double seconds = 0.6;  ///< for each backend, shape and number of rows, and for BLAS
   std::function<void(const std::string&)> progress;  ///< before each; may throw to stop
@@ -38,11 +40,15 @@ struct GemmTiming {
   std::string backend;
   GemmShape shape;
   int64_t rows = 0;
-  double seconds = 0.0;        ///< median of a call
-  double blas_seconds = 0.0;   ///< of the linked BLAS's sgemm with a float32 weight of the shape
-  double bytes = 0.0;          ///< packed weight, x and y
-  double flops = 0.0;          ///< 2 · rows · in · out
-  double floor_seconds = 0.0;  ///< the longer of bytes and flops at the machine's rates
+  double seconds = 0.0;       ///< median of a call
+  double blas_seconds = 0.0;  ///< of the linked BLAS's sgemm with a float32 weight of the shape
+  double bytes = 0.0;         ///< packed weight, x and y
+  double flops = 0.0;         ///< 2 · rows · in · out
+  /// The longer of bytes and flops at the machine's rates; none for a backend that is not exact(),
+  /// whose memory and arithmetic are others.
+  std::optional<double> floor_seconds;
+
+  /// All of it with the rates and ratios; null where there is no floor.
   Json to_json() const;
 };
 
@@ -53,15 +59,19 @@ struct GemmBenchResult {
   int threads = 0;
   QuantScheme scheme;
   std::vector<GemmTiming> timings;
+
+  /// The machine and every timing, in seconds and bytes.
   Json to_json() const;
+  /// A line for each timing below the names of its fields; empty where there is no floor.
   std::string csv() const;
+  /// For people: a line on the machine and a table.
   std::string table() const;
 };
 
-/// Measures.  Weights, inputs and results rotate through more memory than three times the last
-/// cache level, so that every call reads its weight from memory.  Throws UnsupportedError for a
-/// backend that cannot run here or does not take the scheme, ConfigError for an unknown one or
-/// sizes that are not positive.
+/// Measures.  Weights, inputs and results each rotate through more memory than three times the last
+/// cache level, but at most 256 copies, so that every call reads its weight from memory.  Throws
+/// UnsupportedError for a backend that cannot run here or, unless skip_unsupported, does not take
+/// the scheme; ConfigError for an unknown one, for "auto" and for sizes that are not positive.
 GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings);
 
 }  // namespace ptq

@@ -12,6 +12,7 @@ struct SparseWeight {
   at::Tensor columns;    ///< int32 [values], rising within a row
   at::Tensor values;     ///< float32 [values]
 
+  /// Number of values; 0 without tensors.
   int64_t count() const { return values.defined() ? values.size(0) : 0; }
 
   /// Throws std::logic_error unless shapes, dtypes and indices are as documented above and all

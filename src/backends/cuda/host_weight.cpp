@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <omp.h>
+
 #include "ptq/core/error.h"
 
 namespace ptq::cuda {
@@ -97,32 +99,44 @@ std::vector<int32_t> inverse(const HostWeight& packed) {
   return position;
 }
 
+/// The codes of one channel; `row`, room for [padded_k], is overwritten.
+void pack_channel(const WeightArrays& weight, const std::vector<int32_t>& position, int64_t channel,
+                  uint8_t* row, HostWeight& packed) {
+  const auto zero_at = [&](int64_t place) {
+    const int64_t group = std::min(place / packed.group_size, packed.groups - 1);
+    if (channel < packed.n) return zero_of(weight, channel, group);
+    return static_cast<uint8_t>(weight.zeros == nullptr ? kSymmetricZero : 0);
+  };
+  for (int64_t place = 0; place < packed.padded_k; ++place) {
+    row[place] = zero_at(place);
+  }
+  if (channel < packed.n) {
+    for (int64_t i = 0; i < packed.k; ++i) {
+      row[position[i]] = weight.codes[channel * packed.k + i];
+    }
+    const int32_t* begin = weight.row_begin;
+    for (int64_t i = begin ? begin[channel] : 0; i < (begin ? begin[channel + 1] : 0); ++i) {
+      const int32_t place = position[weight.columns[i]];
+      row[place] = zero_at(place);  // the sparse value is then all there is
+    }
+  }
+  for (int64_t place = 0; place < packed.padded_k; ++place) {
+    packed.codes[code_word(place, channel, packed.padded_k)] |= static_cast<uint32_t>(row[place])
+                                                                << code_shift(place, channel);
+  }
+}
+
+/// Strips share no word, so that threads can take them; channels of one strip do.
 void pack_codes(const WeightArrays& weight, const std::vector<int32_t>& position,
                 HostWeight& packed) {
   packed.codes.assign(packed.padded_n * packed.padded_k / 8, 0);
-  std::vector<uint8_t> row(packed.padded_k);
-  for (int64_t channel = 0; channel < packed.padded_n; ++channel) {
-    const auto zero_at = [&](int64_t place) {
-      const int64_t group = std::min(place / packed.group_size, packed.groups - 1);
-      if (channel < packed.n) return zero_of(weight, channel, group);
-      return static_cast<uint8_t>(weight.zeros == nullptr ? kSymmetricZero : 0);
-    };
-    for (int64_t place = 0; place < packed.padded_k; ++place) {
-      row[place] = zero_at(place);
-    }
-    if (channel < packed.n) {
-      for (int64_t i = 0; i < packed.k; ++i) {
-        row[position[i]] = weight.codes[channel * packed.k + i];
-      }
-      const int32_t* begin = weight.row_begin;
-      for (int64_t i = begin ? begin[channel] : 0; i < (begin ? begin[channel + 1] : 0); ++i) {
-        const int32_t place = position[weight.columns[i]];
-        row[place] = zero_at(place);  // the sparse value is then all there is
-      }
-    }
-    for (int64_t place = 0; place < packed.padded_k; ++place) {
-      packed.codes[code_word(place, channel, packed.padded_k)] |= static_cast<uint32_t>(row[place])
-                                                                  << code_shift(place, channel);
+  // Here, because no exception may leave a thread.
+  std::vector<uint8_t> rows(omp_get_max_threads() * packed.padded_k);
+#pragma omp parallel for schedule(static)
+  for (int64_t strip = 0; strip < packed.padded_n / kStripN; ++strip) {
+    uint8_t* row = rows.data() + omp_get_thread_num() * packed.padded_k;
+    for (int64_t channel = strip * kStripN; channel < (strip + 1) * kStripN; ++channel) {
+      pack_channel(weight, position, channel, row, packed);
     }
   }
 }
@@ -174,6 +188,30 @@ HostWeight pack(const WeightArrays& weight, Number number) {
   pack_sparse(weight, position, packed);
   if (!packed.order.empty()) packed.position = position;
   return packed;
+}
+
+W4a16Weight view_of(const HostWeight& weight) {
+  const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+  W4a16Weight view{};
+  view.number = static_cast<int32_t>(weight.number);
+  view.tile_shift = tile_shift(weight);
+  view.n = weight.n;
+  view.k = weight.k;
+  view.padded_n = weight.padded_n;
+  view.padded_k = weight.padded_k;
+  view.scale_rows = weight.scale_rows;
+  view.codes = weight.codes.data();
+  view.scales = weight.scales.data();
+  view.zeros = data(weight.zeros);
+  view.order = data(weight.order);
+  view.position = data(weight.position);
+  view.first_piece = data(weight.sparse.first_piece);
+  view.piece_begin = data(weight.sparse.piece_begin);
+  view.sparse_positions = data(weight.sparse.positions);
+  view.sparse_values = data(weight.sparse.values);
+  view.sparse_values_count = static_cast<int64_t>(weight.sparse.values.size());
+  view.pieces = static_cast<int64_t>(weight.sparse.piece_begin.size()) - 1;
+  return view;
 }
 
 int tile_shift(const HostWeight& weight) {

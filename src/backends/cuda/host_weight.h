@@ -6,6 +6,7 @@
 
 #include "layout.h"
 #include "number.h"
+#include "w4a16_api.h"
 
 namespace ptq::cuda {
 
@@ -62,12 +63,17 @@ std::optional<Number> exact_number(const WeightArrays& weight);
 /// group is not full.
 HostWeight pack(const WeightArrays& weight, Number number);
 
+/// `weight` as the module takes it; valid as long as `weight`.
+W4a16Weight view_of(const HostWeight& weight);
+
 /// The tiles of a group as a power of two; 30 if there is one group only.
 int tile_shift(const HostWeight& weight);
 
-/// The code of (channel, input) and its zero point, read back from the packed form.
+/// The code of a channel at a sorted position of its inputs, read back from the packed form.
 uint8_t packed_code(const HostWeight& weight, int64_t channel, int64_t position);
+/// The zero point of (channel, group), read back from the packed form; 8 for a symmetric weight.
 uint8_t packed_zero(const HostWeight& weight, int64_t channel, int64_t group);
+/// The scale of (channel, group), read back from the packed form.
 float packed_scale(const HostWeight& weight, int64_t channel, int64_t group);
 
 }  // namespace ptq::cuda

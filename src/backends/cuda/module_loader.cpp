@@ -1,8 +1,6 @@
 #include "module_loader.h"
 
 #include <cstdlib>
-#include <filesystem>
-#include <vector>
 
 #include <dlfcn.h>
 
@@ -11,19 +9,29 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kFileName[] = "libptq_cuda.so";
+
 CudaModule refused(std::string reason) {
-  return {nullptr, std::move(reason), 0};
+  return {nullptr, std::move(reason), 0, 0};
 }
 
 // A file of the program's own installation or build, else the name alone for the system's search.
 std::string default_path() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path beside = program.parent_path().parent_path() / "lib" / "libptq_cuda.so";
-  return !error && fs::exists(beside, error) ? beside.string() : "libptq_cuda.so";
+  for (const fs::path& place : module_places(program, PTQ_LIBRARY_FOLDER, PTQ_FULL_LIBRARY_FOLDER))
+    if (fs::exists(place, error)) return place.string();
+  return kFileName;
 }
 
 }  // namespace
+
+std::vector<fs::path> module_places(const fs::path& program, const fs::path& library_folder,
+                                    const fs::path& full_library_folder) {
+  const fs::path prefix = program.parent_path().parent_path();
+  return {prefix / "lib" / kFileName, prefix / library_folder / kFileName,
+          full_library_folder / kFileName};
+}
 
 CudaModule open_cuda_module(const std::string& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -40,8 +48,9 @@ CudaModule open_cuda_module(const std::string& path) {
     return refused(path + " has version " + std::to_string(api->version) + ", this program needs " +
                    std::to_string(kW4a16Version));
   }
-  CudaModule module{api, "", 0};
-  if (api->device_count(&module.devices) != kW4a16Ok) return refused(api->last_error());
+  CudaModule module{api, "", 0, 0};
+  if (api->find_devices(&module.devices, &module.first_device) != kW4a16Ok)
+    return refused(api->last_error());
   return module;
 }
 

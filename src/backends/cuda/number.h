@@ -66,6 +66,14 @@ inline float decode(Number number, uint16_t bits) {
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
+/// Whether `value` is finite, but larger in magnitude than any number of the format (though the
+/// first half a unit beyond the largest would be rounded down to it).
+inline bool is_too_large(Number number, float value) {
+  const float largest = number == Number::kFp16 ? 65504.0F : 0x1.FEp127F;
+  const float magnitude = std::fabs(value);
+  return static_cast<int>(magnitude > largest) & static_cast<int>(magnitude <= 0x1.FFFFFEp127F);
+}
+
 /// Whether `number` holds `value` exactly.
 inline bool is_exact(Number number, float value) {
   return decode(number, encode(number, value)) == value;

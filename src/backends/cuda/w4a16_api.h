@@ -38,9 +38,9 @@ struct W4a16Weight {
 
 /// How a product is computed.
 enum W4a16Path : int32_t {
-  kW4a16Auto = 0,
+  kW4a16Auto = 0,   ///< what is faster for so many rows; kernel S with a bias
   kW4a16Small = 1,  ///< kernel S
-  kW4a16Large = 2,  ///< dequantized, then cuBLASLt
+  kW4a16Large = 2,  ///< dequantized, then cuBLASLt; takes no bias
 };
 
 /// y [m, n] = x [m, k] Wᵀ + bias.  Rows are contiguous; strides count values.
@@ -56,19 +56,25 @@ struct W4a16Product {
 
 struct W4a16Api {
   int32_t version;  ///< kW4a16Version, or the table is another one
-  /// Number of devices that can run the kernels.
-  int32_t (*device_count)(int32_t* count);
+  /// Number of devices that can run the kernels, and the index of the first of them.
+  int32_t (*find_devices)(int32_t* count, int32_t* first);
+  /// Makes a context on the device of that index; kW4a16Unavailable if it cannot run the kernels.
   int32_t (*create)(int32_t device, W4a16Context** context);
+  /// Waits for the context's stream and frees what it owns.
   void (*destroy)(W4a16Context* context);
   /// Copies a weight to the context's device; it must be released before the context is destroyed.
   int32_t (*upload)(W4a16Context* context, const W4a16Weight* weight, W4a16Layer** layer);
+  /// Frees a layer.
   void (*release)(W4a16Layer* layer);
+  /// Device memory of a layer in bytes, what `prepare` keeps included.
   int64_t (*layer_bytes)(const W4a16Layer* layer);
   /// Keeps the dequantized weight until `forget`, so that large products of it dequantize once.
   int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer);
+  /// Frees what `prepare` keeps.
   void (*forget)(W4a16Layer* layer);
   /// Queues a product in the context's stream; with `on_host` also waits for it.
   int32_t (*multiply)(W4a16Context* context, const W4a16Layer* layer, const W4a16Product* product);
+  /// Waits for all that was queued.
   int32_t (*synchronize)(W4a16Context* context);
   /// The context's cudaStream_t.
   void* (*stream)(const W4a16Context* context);
@@ -76,7 +82,7 @@ struct W4a16Api {
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 1;
+constexpr int32_t kW4a16Version = 2;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();

@@ -9,11 +9,6 @@
 namespace ptq::cuda {
 namespace {
 
-template <class Element>
-const Element* data_or_null(const std::vector<Element>& values) {
-  return values.empty() ? nullptr : values.data();
-}
-
 // One of two functions by the number format.
 template <class ForFp16, class ForBf16>
 void by_number(Number number, ForFp16&& fp16, ForBf16&& bf16) {
@@ -26,28 +21,8 @@ void by_number(Number number, ForFp16&& fp16, ForBf16&& bf16) {
 
 }  // namespace
 
-WeightView view_of(const HostWeight& weight) {
-  WeightView view{};
-  view.codes = reinterpret_cast<const Word4*>(weight.codes.data());
-  view.scales = weight.scales.data();
-  view.zeros = data_or_null(weight.zeros);
-  view.order = data_or_null(weight.order);
-  view.position = data_or_null(weight.position);
-  view.first_piece = data_or_null(weight.sparse.first_piece);
-  view.piece_begin = data_or_null(weight.sparse.piece_begin);
-  view.sparse_positions = data_or_null(weight.sparse.positions);
-  view.sparse_values = data_or_null(weight.sparse.values);
-  view.n = static_cast<int32_t>(weight.n);
-  view.k = static_cast<int32_t>(weight.k);
-  view.padded_n = static_cast<int32_t>(weight.padded_n);
-  view.padded_k = static_cast<int32_t>(weight.padded_k);
-  view.tile_shift = tile_shift(weight);
-  view.pieces = static_cast<int32_t>(weight.sparse.piece_begin.size()) - 1;
-  return view;
-}
-
 std::vector<uint16_t> emulate_dequantize(const HostWeight& weight, int strips) {
-  const WeightView view = view_of(weight);
+  const WeightView view = kernel_view(view_of(weight));
   std::vector<uint16_t> out(weight.n * weight.padded_k, 0xFFFF);  // NaN in both formats
   for (int first = 0; first * kStripN < view.n; first += strips) {
     DequantizeArgs args{view, first, out.data() + int64_t{first} * kStripN * view.padded_k};
@@ -76,7 +51,7 @@ std::vector<uint16_t> emulate_stage(const HostWeight& weight, const std::vector<
   std::vector<uint16_t> out(m * weight.padded_k, 0xFFFF);
   const StageArgs<float> args{x.data(),
                               weight.k,
-                              data_or_null(weight.order),
+                              kernel_view(view_of(weight)).order,
                               static_cast<int32_t>(weight.k),
                               static_cast<int32_t>(weight.padded_k),
                               out.data()};
@@ -92,7 +67,7 @@ std::vector<uint16_t> emulate_stage(const HostWeight& weight, const std::vector<
 }
 
 std::vector<float> emulate_sparse(const HostWeight& weight, const std::vector<uint16_t>& staged) {
-  const WeightView view = view_of(weight);
+  const WeightView view = kernel_view(view_of(weight));
   if (view.first_piece == nullptr) return {};
   const auto m = static_cast<int>(static_cast<int64_t>(staged.size()) / weight.padded_k);
   std::vector<float> sums(int64_t{view.pieces} * m, NAN);

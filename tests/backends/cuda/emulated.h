@@ -8,9 +8,6 @@
 
 namespace ptq::cuda {
 
-/// The view of a packed weight in host memory, for kernels on the emulator.
-WeightView view_of(const HostWeight& weight);
-
 /// The weight as kernel L makes it, [n, padded_k], in runs of `strips` strips of 64 channels.
 std::vector<uint16_t> emulate_dequantize(const HostWeight& weight, int strips);
 

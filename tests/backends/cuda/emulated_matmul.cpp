@@ -55,7 +55,7 @@ std::vector<float> emulate_small_matmul(const HostWeight& weight, const std::vec
   std::vector<float> y(m * weight.n, NAN);
   std::vector<uint16_t> narrow(y.size(), 0xFFFF);
   SmallMatmulArgs args{};
-  args.weight = view_of(weight);
+  args.weight = kernel_view(view_of(weight));
   args.x = staged.data();
   args.m = m;
   args.splits = run.splits;

@@ -19,7 +19,7 @@ class Gpu : public ::testing::Test {
     const CudaModule module = open_cuda_module(path);
     if (module.api == nullptr) GTEST_SKIP() << module.reason;
     api_ = module.api;
-    expect_ok(api_->create(0, &context_));
+    expect_ok(api_->create(module.first_device, &context_));
   }
   void TearDown() override {
     if (context_ != nullptr) api_->destroy(context_);
@@ -28,26 +28,7 @@ class Gpu : public ::testing::Test {
   void expect_ok(int32_t status) const { ASSERT_EQ(status, kW4a16Ok) << api_->last_error(); }
 
   std::shared_ptr<W4a16Layer> upload(const HostWeight& weight) const {
-    const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
-    W4a16Weight view{};
-    view.number = static_cast<int32_t>(weight.number);
-    view.tile_shift = tile_shift(weight);
-    view.n = weight.n;
-    view.k = weight.k;
-    view.padded_n = weight.padded_n;
-    view.padded_k = weight.padded_k;
-    view.scale_rows = weight.scale_rows;
-    view.codes = weight.codes.data();
-    view.scales = weight.scales.data();
-    view.zeros = data(weight.zeros);
-    view.order = data(weight.order);
-    view.position = data(weight.position);
-    view.first_piece = data(weight.sparse.first_piece);
-    view.piece_begin = data(weight.sparse.piece_begin);
-    view.sparse_positions = data(weight.sparse.positions);
-    view.sparse_values = data(weight.sparse.values);
-    view.pieces = static_cast<int64_t>(weight.sparse.piece_begin.size()) - 1;
-    view.sparse_values_count = static_cast<int64_t>(weight.sparse.values.size());
+    const W4a16Weight view = view_of(weight);
     W4a16Layer* layer = nullptr;
     expect_ok(api_->upload(context_, &view, &layer));
     return {layer, api_->release};

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include "ptq/core/error.h"
 #include "weight_case.h"
@@ -49,6 +50,22 @@ TEST(HostWeight, PaddingIsExactlyZero) {
       }
     }
   }
+}
+
+TEST(HostWeight, IsTheSameWithAnyNumberOfThreads) {
+  CaseOptions options;
+  options.out = 1000;
+  options.in = 1096;
+  options.sparse = options.permuted = options.zero_point = true;
+  const WeightCase weight(options);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const HostWeight alone = pack(weight.arrays(), options.number);
+  for (const int threads : {2, 7, 64}) {
+    omp_set_num_threads(threads);
+    EXPECT_EQ(pack(weight.arrays(), options.number).codes, alone.codes) << threads;
+  }
+  omp_set_num_threads(before);
 }
 
 TEST(HostWeight, SparsePiecesPartitionTheRows) {

@@ -16,6 +16,16 @@ TEST(CudaModule, MissingOrForeignFilesAreReasons) {
   EXPECT_THAT(foreign.reason, HasSubstr("not a module of CUDA kernels"));
 }
 
+// Installations differ in the folder of libraries: lib, lib64, lib/x86_64-linux-gnu, a full path.
+TEST(CudaModule, IsLookedForWhereItIsInstalled) {
+  const auto places = module_places("/moved/bin/ptq", "lib64", "/usr/lib64");
+  const std::vector<std::filesystem::path> expected = {
+      "/moved/lib/libptq_cuda.so", "/moved/lib64/libptq_cuda.so", "/usr/lib64/libptq_cuda.so"};
+  EXPECT_EQ(places, expected);
+  EXPECT_EQ(module_places("/moved/bin/ptq", "/full/lib", "/full/lib")[1],
+            "/full/lib/libptq_cuda.so");
+}
+
 // Builds without a toolkit have no module; machines without a device have a reason.
 TEST(CudaModule, LoadsAndSaysWhatIsMissingIfPossible) {
   const std::string path = PTQ_CUDA_MODULE_PATH;

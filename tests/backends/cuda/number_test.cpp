@@ -47,5 +47,18 @@ TEST(Number, KnownValuesAndOverflow) {
   EXPECT_FALSE(is_exact(Number::kBf16, 0x1.004p0F));
 }
 
+TEST(Number, TooLargeIsWhatIsFiniteAndBeyondTheLargest) {
+  for (const Number number : {Number::kFp16, Number::kBf16}) {
+    const float largest = decode(number, number == Number::kFp16 ? 0x7BFF : 0x7F7F);
+    for (const float sign : {1.0F, -1.0F}) {
+      EXPECT_FALSE(is_too_large(number, sign * largest));
+      EXPECT_TRUE(is_too_large(number, sign * std::nextafter(largest, INFINITY)));
+      EXPECT_TRUE(is_too_large(number, sign * std::numeric_limits<float>::max()));
+      EXPECT_FALSE(is_too_large(number, sign * INFINITY));
+    }
+    EXPECT_FALSE(is_too_large(number, NAN));
+  }
+}
+
 }  // namespace
 }  // namespace ptq::cuda

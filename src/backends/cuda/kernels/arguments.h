@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "../device_types.h"
+#include "../w4a16_api.h"
 
 // What the kernels are called with; for callers that are not compiled for a device, too.
 namespace ptq::cuda {
@@ -22,6 +23,27 @@ struct WeightView {
   int32_t pieces;
   int32_t tile_shift;  ///< tile k / 16 has the scales of row (k / 16) >> tile_shift
 };
+
+/// `weight` as kernels see it, in the memory it lies in.
+inline WeightView kernel_view(const W4a16Weight& weight) {
+  WeightView view{};
+  view.codes = reinterpret_cast<const Word4*>(weight.codes);
+  view.scales = weight.scales;
+  view.zeros = weight.zeros;
+  view.order = weight.order;
+  view.position = weight.position;
+  view.first_piece = weight.first_piece;
+  view.piece_begin = weight.piece_begin;
+  view.sparse_positions = weight.sparse_positions;
+  view.sparse_values = weight.sparse_values;
+  view.n = static_cast<int32_t>(weight.n);
+  view.k = static_cast<int32_t>(weight.k);
+  view.padded_n = static_cast<int32_t>(weight.padded_n);
+  view.padded_k = static_cast<int32_t>(weight.padded_k);
+  view.pieces = static_cast<int32_t>(weight.pieces);
+  view.tile_shift = weight.tile_shift;
+  return view;
+}
 
 /// out [channels, padded_k]: 16-bit rows of the weight from channel 64 · first_strip on, inputs in
 /// the model's own order, zero from k on.

@@ -1,6 +1,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "context.h"
 #include "w4a16_api.h"
@@ -27,8 +28,12 @@ int32_t guarded(Body&& body) {
   }
 }
 
-int32_t device_count(int32_t* count) {
-  return guarded([&] { *count = ptq::cuda::count_devices(); });
+int32_t find_devices(int32_t* count, int32_t* first) {
+  return guarded([&] {
+    const std::vector<int> able = ptq::cuda::able_devices();
+    *count = static_cast<int32_t>(able.size());
+    *first = able.front();
+  });
 }
 
 int32_t create(int32_t device, W4a16Context** context) {
@@ -78,7 +83,7 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, device_count, create,    destroy, upload,
+  static const W4a16Api kApi = {kW4a16Version, find_devices, create,    destroy, upload,
                                 release,       layer_bytes,  prepare,   forget,  multiply,
                                 synchronize,   stream,       last_error};
   return &kApi;

@@ -11,6 +11,8 @@ constexpr int64_t kCrossover = 192, kSparseCrossover = 64;
 constexpr int64_t kChunkBytes = int64_t{24} << 20;  // stays in the L2 cache
 constexpr int64_t kMostDenseBytes = int64_t{512} << 20;
 constexpr int64_t kMostRows = 32768;  // of one launch: a grid has at most 65535 rows
+constexpr int64_t kMostSparseSumsBytes = int64_t{256} << 20;
+constexpr int64_t kRowsStep = 64;  // tokens of S's largest tile
 
 }  // namespace
 
@@ -31,20 +33,21 @@ void check_device(int device) {
   }
 }
 
-int count_devices() {
+std::vector<int> able_devices() {
   int count = 0;
   check(cudaGetDeviceCount(&count), "looking for a device");
   if (count == 0) throw Failure(kW4a16Unavailable, "no CUDA device");
-  int able = 0;
+  std::vector<int> able;
   for (int device = 0; device < count; ++device) {
     try {
       check_device(device);
-      ++able;
+      able.push_back(device);
     } catch (const Failure&) {
       if (count == 1) throw;
     }
   }
-  if (able == 0) throw Failure(kW4a16Unavailable, "no device of compute capability 8.0 or later");
+  if (able.empty())
+    throw Failure(kW4a16Unavailable, "no device of compute capability 8.0 or later");
   return able;
 }
 
@@ -52,6 +55,7 @@ int count_devices() {
 
 using ptq::cuda::check;
 using ptq::cuda::Failure;
+using ptq::cuda::kernel_view;
 
 int64_t W4a16Layer::bytes() const {
   int64_t sum = 0;
@@ -87,7 +91,8 @@ std::unique_ptr<W4a16Layer> W4a16Context::upload(const W4a16Weight& weight) {
   auto layer = std::make_unique<W4a16Layer>();
   layer->device = device;
   layer->number = static_cast<ptq::cuda::Number>(weight.number);
-  ptq::cuda::WeightView& view = layer->view;
+  layer->view = kernel_view(weight);
+  ptq::cuda::WeightView& view = layer->view;  // of host memory until all is copied
   const size_t scales = weight.scale_rows * weight.padded_n;
   const size_t values = weight.sparse_values_count;
   view.codes = reinterpret_cast<const ptq::cuda::Word4*>(
@@ -100,12 +105,6 @@ std::unique_ptr<W4a16Layer> W4a16Context::upload(const W4a16Weight& weight) {
   view.piece_begin = layer->piece_begin.upload(weight.piece_begin, weight.pieces + 1);
   view.sparse_positions = layer->sparse_positions.upload(weight.sparse_positions, values);
   view.sparse_values = layer->sparse_values.upload(weight.sparse_values, values);
-  view.n = static_cast<int32_t>(weight.n);
-  view.k = static_cast<int32_t>(weight.k);
-  view.padded_n = static_cast<int32_t>(weight.padded_n);
-  view.padded_k = static_cast<int32_t>(weight.padded_k);
-  view.pieces = static_cast<int32_t>(weight.pieces);
-  view.tile_shift = weight.tile_shift;
   // A copy from pageable memory may still be under way, and our stream does not wait for it.
   check(cudaStreamSynchronize(nullptr), "copying the weight to the device");
   return layer;
@@ -115,7 +114,12 @@ void W4a16Context::prepare(W4a16Layer& layer) {
   select();
   const ptq::cuda::WeightView& view = layer.view;
   uint16_t* out = layer.dense.reserve<uint16_t>(int64_t{view.n} * view.padded_k);
-  dequantize(layer, 0, view.padded_n / ptq::cuda::kStripN, out);
+  try {
+    dequantize(layer, 0, view.padded_n / ptq::cuda::kStripN, out);
+  } catch (...) {
+    layer.dense.clear();  // what is there counts as the weight
+    throw;
+  }
 }
 
 void W4a16Context::dequantize(const W4a16Layer& layer, int first_strip, int strips, uint16_t* out) {
@@ -127,20 +131,45 @@ void W4a16Context::dequantize(const W4a16Layer& layer, int first_strip, int stri
   kernels.inject({layer.view, first_strip * kStripN, channels, out}, stream);
 }
 
-bool W4a16Context::takes_small(const W4a16Layer& layer, const W4a16Product& product) {
-  if (product.path == kW4a16Small) return true;
-  const bool sparse = layer.view.first_piece != nullptr;
-  const int64_t crossover = sparse ? ptq::cuda::kSparseCrossover : ptq::cuda::kCrossover;
-  const bool small = product.path == kW4a16Auto && product.m < crossover;
-  if (small || blas_ != nullptr) return small;
+void W4a16Context::load_blas() {
+  if (blas_ != nullptr) return;
+  if (no_blas_) throw *no_blas_;  // looking for the library again takes longer than a product
   try {
     blas_ = std::make_unique<ptq::cuda::CublasLt>();
+  } catch (const Failure& failure) {
+    if (failure.status == kW4a16Unavailable) no_blas_ = failure;
+    throw;
+  }
+}
+
+bool W4a16Context::takes_small(const W4a16Layer& layer, const W4a16Product& product) {
+  if (product.path == kW4a16Small) return true;
+  // Only S adds a bias.
+  if (product.path == kW4a16Auto && product.bias != nullptr) return true;
+  const bool sparse = layer.view.first_piece != nullptr;
+  const int64_t crossover = sparse ? ptq::cuda::kSparseCrossover : ptq::cuda::kCrossover;
+  if (product.path == kW4a16Auto && product.m < crossover) return true;
+  try {
+    load_blas();
   } catch (const Failure& failure) {
     // Kernel S takes any number of tokens; without cuBLASLt it is the only one.
     if (product.path == kW4a16Large || failure.status != kW4a16Unavailable) throw;
     return true;
   }
   return false;
+}
+
+void W4a16Context::multiply_in_parts(const W4a16Layer& layer, const W4a16Product& product,
+                                     int64_t rows) {
+  const auto bytes = [](int32_t is_float) { return is_float != 0 ? 4 : 2; };
+  for (int64_t row = 0; row < product.m; row += rows) {
+    W4a16Product part = product;
+    part.m = std::min(product.m - row, rows);
+    part.x =
+        static_cast<const char*>(product.x) + row * product.x_stride * bytes(product.x_is_float);
+    part.y = static_cast<char*>(product.y) + row * product.y_stride * bytes(product.y_is_float);
+    multiply(layer, part);
+  }
 }
 
 void W4a16Context::multiply(const W4a16Layer& layer, const W4a16Product& product) {
@@ -151,22 +180,27 @@ void W4a16Context::multiply(const W4a16Layer& layer, const W4a16Product& product
     throw Failure(kW4a16BadArgument, "rows shorter than the weight's");
   }
   if (product.m > ptq::cuda::kMostRows) {
-    const auto bytes = [](int32_t is_float) { return is_float != 0 ? 4 : 2; };
-    for (int64_t row = 0; row < product.m; row += ptq::cuda::kMostRows) {
-      W4a16Product part = product;
-      part.m = std::min(product.m - row, ptq::cuda::kMostRows);
-      part.x =
-          static_cast<const char*>(product.x) + row * product.x_stride * bytes(product.x_is_float);
-      part.y = static_cast<char*>(product.y) + row * product.y_stride * bytes(product.y_is_float);
-      multiply(layer, part);
-    }
+    multiply_in_parts(layer, product, ptq::cuda::kMostRows);
   } else if (product.on_host != 0) {
     multiply_from_host(layer, product);
-  } else if (takes_small(layer, product)) {
-    multiply_small(layer, product);
-  } else {
+  } else if (!takes_small(layer, product)) {
     multiply_large(layer, product);
+  } else if (const int64_t rows = most_small_rows(layer); product.m > rows) {
+    W4a16Product small = product;
+    small.path = kW4a16Small;
+    multiply_in_parts(layer, small, rows);
+  } else {
+    multiply_small(layer, product);
   }
+}
+
+// The sparse kernel writes a sum for every piece and row.
+int64_t W4a16Context::most_small_rows(const W4a16Layer& layer) {
+  using ptq::cuda::kRowsStep;
+  if (layer.view.first_piece == nullptr) return ptq::cuda::kMostRows;
+  const int64_t row_bytes = std::max<int64_t>(layer.view.pieces, 1) * sizeof(float);
+  const int64_t rows = ptq::cuda::kMostSparseSumsBytes / row_bytes / kRowsStep * kRowsStep;
+  return std::clamp(rows, kRowsStep, ptq::cuda::kMostRows);
 }
 
 const uint16_t* W4a16Context::stage(const W4a16Layer& layer, const W4a16Product& product,
@@ -207,6 +241,8 @@ void W4a16Context::multiply_small(const W4a16Layer& layer, const W4a16Product& p
   args.out = {product.y, product.y_stride, product.y_is_float != 0, product.bias, nullptr};
   if (plan.splits > 1) {
     args.partial_sums = partial_sums_.reserve<float>(plan.partial_sums());
+    // New memory holds anything, also where asking for it fails and the next product asks again.
+    if (plan.tiles() * sizeof(int32_t) > tickets_.bytes()) clean_tickets_ = 0;
     args.tickets = tickets_.reserve<int32_t>(plan.tiles());
     if (plan.tiles() > clean_tickets_) {
       // Launches leave their tickets at 0; only new ones have to be set.

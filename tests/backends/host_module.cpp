@@ -1,0 +1,148 @@
+// The functions of libptq_cuda.so on the host, from the packed arrays and the documented layout
+// alone (docs/cuda.md): what the backend `cuda` hands over is tested without a device.
+#include "host_module.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layout.h"
+#include "number.h"
+#include "w4a16_api.h"
+
+struct W4a16Context {};
+
+struct W4a16Layer {
+  ptq::cuda::Number number = ptq::cuda::Number::kFp16;
+  int64_t n = 0, k = 0;
+  std::vector<float> weight;  ///< [n, k], rounded
+};
+
+namespace {
+
+namespace cuda = ptq::cuda;
+using ptq::cuda::decode;
+using ptq::cuda::encode;
+using ptq::cuda::Number;
+
+std::string last_error_text;
+
+int32_t refuse(W4a16Status status, const std::string& text) {
+  last_error_text = text;
+  return status;
+}
+
+int32_t find_devices(int32_t* count, int32_t* first) {
+  *count = 1;
+  *first = ptq::host_module::kDevice;
+  return kW4a16Ok;
+}
+
+int32_t create(int32_t device, W4a16Context** context) {
+  if (device != ptq::host_module::kDevice) return refuse(kW4a16BadArgument, "no such device");
+  *context = std::make_unique<W4a16Context>().release();
+  return kW4a16Ok;
+}
+
+void destroy(W4a16Context* context) {
+  delete context;
+}
+
+float weight_at(const W4a16Weight& weight, int64_t channel, int64_t position) {
+  const uint32_t word = weight.codes[cuda::code_word(position, channel, weight.padded_k)];
+  const auto code = static_cast<int>(word >> cuda::code_shift(position, channel) & 15U);
+  const int64_t row = position / cuda::kTileK >> weight.tile_shift;
+  int zero = cuda::kSymmetricZero;
+  if (weight.zeros != nullptr) {
+    const int64_t words = weight.padded_n / cuda::kChannelGroups;
+    const uint32_t packed = weight.zeros[row * words + cuda::zero_word(channel)];
+    zero = static_cast<int>(packed >> cuda::zero_shift(channel) & 15U);
+  }
+  const auto number = static_cast<Number>(weight.number);
+  const uint16_t scale = weight.scales[row * weight.padded_n + cuda::scale_slot(channel)];
+  return decode(number, encode(number, double{decode(number, scale)} * (code - zero)));
+}
+
+int32_t upload(W4a16Context* /*context*/, const W4a16Weight* weight, W4a16Layer** layer) {
+  if (weight->n == ptq::host_module::kOutOfMemoryOut)
+    return refuse(kW4a16OutOfMemory, "the device is full");
+  if (weight->n == ptq::host_module::kUnavailableOut)
+    return refuse(kW4a16Unavailable, "the driver is gone");
+  auto made = std::make_unique<W4a16Layer>();
+  made->number = static_cast<Number>(weight->number);
+  made->n = weight->n;
+  made->k = weight->k;
+  made->weight.resize(weight->n * weight->k);
+  for (int64_t channel = 0; channel < weight->n; ++channel) {
+    float* row = made->weight.data() + channel * weight->k;
+    const auto input_at = [&](int64_t position) {
+      return weight->order == nullptr ? position : weight->order[position];
+    };
+    for (int64_t position = 0; position < weight->padded_k; ++position)
+      if (input_at(position) < weight->k)
+        row[input_at(position)] = weight_at(*weight, channel, position);
+    if (weight->first_piece == nullptr) continue;
+    const int32_t begin = weight->piece_begin[weight->first_piece[channel]];
+    const int32_t end = weight->piece_begin[weight->first_piece[channel + 1]];
+    for (int32_t i = begin; i < end; ++i)
+      row[input_at(weight->sparse_positions[i])] = decode(made->number, weight->sparse_values[i]);
+  }
+  *layer = made.release();
+  return kW4a16Ok;
+}
+
+void release(W4a16Layer* layer) {
+  delete layer;
+}
+
+int64_t layer_bytes(const W4a16Layer* layer) {
+  return layer->n * layer->k;
+}
+
+int32_t prepare(W4a16Context* /*context*/, W4a16Layer* /*layer*/) {
+  return kW4a16Ok;
+}
+
+void forget(W4a16Layer* /*layer*/) {}
+
+int32_t multiply(W4a16Context* /*context*/, const W4a16Layer* layer, const W4a16Product* product) {
+  if (product->m == ptq::host_module::kFailingRows) return refuse(kW4a16Failure, "a bad launch");
+  if (product->x_is_float == 0 || product->y_is_float == 0 || product->on_host == 0 ||
+      product->bias != nullptr)
+    return refuse(kW4a16BadArgument, "only float32 in host memory, without bias");
+  for (int64_t row = 0; row < product->m; ++row) {
+    const float* x = static_cast<const float*>(product->x) + row * product->x_stride;
+    float* y = static_cast<float*>(product->y) + row * product->y_stride;
+    std::vector<float> rounded(x, x + layer->k);
+    for (float& value : rounded)
+      value = decode(layer->number, encode(layer->number, value));
+    for (int64_t channel = 0; channel < layer->n; ++channel) {
+      float sum = 0;
+      for (int64_t i = 0; i < layer->k; ++i)
+        sum += rounded[i] * layer->weight[channel * layer->k + i];
+      y[channel] = sum;
+    }
+  }
+  return kW4a16Ok;
+}
+
+int32_t synchronize(W4a16Context* /*context*/) {
+  return kW4a16Ok;
+}
+
+void* stream(const W4a16Context* /*context*/) {
+  return nullptr;
+}
+
+const char* last_error() {
+  return last_error_text.c_str();
+}
+
+}  // namespace
+
+const W4a16Api* ptq_w4a16_api() {
+  static const W4a16Api kApi = {kW4a16Version, find_devices, create,    destroy, upload,
+                                release,       layer_bytes,  prepare,   forget,  multiply,
+                                synchronize,   stream,       last_error};
+  return &kApi;
+}

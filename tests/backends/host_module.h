@@ -1,0 +1,13 @@
+#pragma once
+#include <cstdint>
+
+// A stand-in for libptq_cuda.so that computes on the host (host_module.cpp): what it refuses, so
+// that tests can ask for each failure.
+namespace ptq::host_module {
+
+constexpr int32_t kDevice = 3;           ///< index of its only device
+constexpr int64_t kOutOfMemoryOut = 61;  ///< outputs of a weight that does not fit
+constexpr int64_t kUnavailableOut = 59;  ///< outputs of a weight at which the driver goes away
+constexpr int64_t kFailingRows = 53;     ///< rows of a product that fails
+
+}  // namespace ptq::host_module
