@@ -2,6 +2,7 @@
 """The shell scripts as a user meets them: called from another folder, with paths seen from there; without root."""
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -132,6 +133,36 @@ class Scripts(unittest.TestCase):
         self.assertEqual(calls[0], "sudo: -n apt-get update -qq")
         self.assertIn("install", calls[1])
         self.assertIn("build-essential", calls[1])
+
+    def test_validation_tables_hold_what_was_measured(self):
+        texts = [os.path.join(MODEL, name) for name in ("calibration.txt", "heldout.txt")]
+        subprocess.run([PTQ, "sensitivity", MODEL, "--estimator", "gradient-weighted,covariance", "--calibration", texts[0], "--samples",
+                        "4", "--seqlen", "48", "--validate", "--heldout", texts[1], "--validate-windows", "2", "--validate-seqlen",
+                        "32", "--validate-units", "linear", "--validate-bits", "3", "--validate-subsets", "1", "--out", self.path("out")], check=True, capture_output=True, timeout=300)
+        result = self.succeed("validation_tables.py", "out/validation.json")
+        with open(self.path("out/validation.json"), encoding="utf-8") as file:
+            report = json.load(file)
+        rows = {(row["estimator"], row["basis"]): row["pooled"] for row in report["agreement"][0]["estimators"]}
+        predicted = rows["gradient-weighted", "predicted"]
+        figures = [f"{predicted[name]['value']:.2f} [{predicted[name]['low']:.2f}, {predicted[name]['high']:.2f}]"
+                   for name in ("spearman", "kendall", "log_slope")]
+        self.assertIn("| gradient-weighted | " + " | ".join(figures), result.stdout)
+        # Covariance has no theory of the loss: it ranks only.
+        self.assertNotIn(("covariance", "predicted"), rows)
+        self.assertEqual(result.stdout.count("| covariance |"), 1)
+        self.assertIn("| random linears together |", result.stdout)
+        self.assertNotEqual(self.run_script("validation_tables.py").returncode, 0)
+
+    def test_defaults_table_measures_each_row(self):
+        texts = [os.path.join(MODEL, name) for name in ("calibration.txt", "heldout.txt")]
+        result = self.succeed("defaults_table.py", MODEL, *texts, "--samples", "2", "--seqlen", "64", "--eval-seqlen", "64",
+                              "--windows", "2", "--only", "rtn", PTQ=PTQ)
+        whole = float(re.search("unquantized (.*)", result.stdout)[1])
+        rows = re.findall(r"^\| (`rtn`.*) \| (\S+) \| (\S+) \|$", result.stdout, re.MULTILINE)
+        self.assertEqual([row[0] for row in rows], ["`rtn`", "`rtn`, `grid=mse`"])
+        for _, four_bits, three_bits in rows:
+            self.assertGreater(float(three_bits), float(four_bits))
+            self.assertGreater(float(four_bits), 0.9 * whole)
 
 
 if __name__ == "__main__":
