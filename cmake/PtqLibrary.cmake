@@ -10,8 +10,8 @@ if(PTQ_SANITIZE)
 endif()
 
 # Precompiled headers of what nearly every file includes, one for libraries and programs and one for
-# tests: ATen/ATen.h alone costs 4 s a file, with sanitizers 20 s.  They hide a missing #include, which
-# scripts/check_layers.py finds.
+# tests: ATen/ATen.h alone costs 4 s a file, with sanitizers 20 s.  They hide a missing #include: of
+# ATen/ATen.h scripts/check_layers.py finds it, of others a build with PTQ_PCH=OFF.
 #
 # ptq_add_pch(<name> FLAGS … LINKS … HEADERS …): the header that fits what is compiled with FLAGS.
 function(ptq_add_pch name)

@@ -33,7 +33,8 @@ fi
 
 say "building against torch $version"
 # Its own folder is also safe from another build's cache: LibTorch is looked for once per folder.
-cmake --preset release -B "$build" -DCMAKE_PREFIX_PATH="$packages/torch" |
+# Nor does it compile the CUDA module, which knows nothing of LibTorch.
+cmake --preset release -B "$build" -DCMAKE_PREFIX_PATH="$packages/torch" -DPTQ_CUDA=OFF |
   tee "$build/configure.log"
 found=$(sed -n 's/^#define TORCH_VERSION_\(MAJOR\|MINOR\|PATCH\) \([0-9]*\)/\2/p' \
   "$packages"/torch/include/torch/headeronly/version.h \

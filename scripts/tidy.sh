@@ -20,8 +20,9 @@ for file in "$@"; do
   files+=("$(absolute "$file")")
 done
 cd "$PTQ_ROOT"
-build=build/release
-[[ -f $build/compile_commands.json ]] || cmake --preset release
+# Configured, never built: clang cannot read g++'s precompiled headers.
+build=build/tidy
+[[ -f $build/compile_commands.json ]] || cmake --preset release -B "$build" -DPTQ_PCH=OFF -DPTQ_TESTS=OFF
 if ((${#files[@]} == 0)); then
   mapfile -t files < <(git diff --name-only --diff-filter=d "$since" -- 'src/*.cpp' 'tools/*.cpp')
 fi

@@ -5,7 +5,6 @@
 namespace ptq {
 namespace {
 
-constexpr const char* kFormat = "ptq-statistics";
 constexpr int64_t kVersion = 1;
 
 /// Reads the fields of a manifest; each fault names the file and the field.
@@ -84,21 +83,16 @@ Json StoreManifest::to_json() const {
   Json ranges = Json::array();
   for (const WindowRange& range : windows)
     ranges.push_back({range.first, range.end});
-  return {{"format", kFormat},
-          {"version", kVersion},
-          {"identity", identity},
-          {"statistics", statistics},
-          {"sequences", counts.sequences},
-          {"tokens", counts.tokens},
-          {"targets", counts.targets},
-          {"windows", ranges},
-          {"windows_total", windows_total},
-          {"blocks", blocks}};
+  return {{"format", kStatsFormat},         {"version", kVersion},
+          {"identity", identity},           {"statistics", statistics},
+          {"sequences", counts.sequences},  {"tokens", counts.tokens},
+          {"targets", counts.targets},      {"windows", ranges},
+          {"windows_total", windows_total}, {"blocks", blocks}};
 }
 
 StoreManifest StoreManifest::from_json(const Json& json, const std::filesystem::path& file) {
   const Fields fields(json, file);
-  if (fields.value("format") != kFormat)
+  if (fields.value("format") != kStatsFormat)
     throw fields.fault("is not the manifest of a store of statistics");
   if (const int64_t version = fields.count("version"); version != kVersion)
     throw UnsupportedError(file.string() + ": version " + std::to_string(version) +

@@ -1,10 +1,13 @@
 #include "ptq/core/error.h"
 
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <functional>
 #include <new>
 #include <vector>
+
+#include "ptq/core/system_error.h"
 
 namespace ptq {
 namespace {
@@ -30,10 +33,10 @@ bool is_out_of_memory(const std::exception& error) {
 
 /// A place that cannot be written to is the user's to change, a full disk a lack of resources.
 int exit_code_of(const std::filesystem::filesystem_error& error) {
-  for (const std::errc full : {std::errc::no_space_on_device, std::errc::file_too_large,
-                               std::errc::io_error, std::errc::not_enough_memory})
-    if (error.code() == full) return ResourceError("").exit_code();
-  return ConfigError("").exit_code();
+  const std::error_category& of = error.code().category();
+  const bool system = of == std::generic_category() || of == std::system_category();
+  return system && is_lack_of_resources(error.code().value()) ? ResourceError("").exit_code()
+                                                              : ConfigError("").exit_code();
 }
 
 int own_exit_code(const std::exception& error) {
@@ -44,6 +47,10 @@ int own_exit_code(const std::exception& error) {
 }
 
 }  // namespace
+
+bool is_lack_of_resources(int error) noexcept {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO || error == ENOMEM;
+}
 
 std::string describe(const std::exception& error) {
   std::vector<std::string> steps;

@@ -13,7 +13,6 @@
 #include "model_directory.h"
 #include "posix.h"
 #include "ptq/io/json.h"
-#include "ptq/io/output_directory.h"
 #include "ptq/io/safetensors.h"
 #include "safetensors_write.h"
 
@@ -21,18 +20,8 @@ namespace ptq {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path with_suffix(const fs::path& directory, const char* suffix) {
-  return directory.string() + suffix;
-}
-
-void remove_tree(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) throw_write_error("remove", path, error.value());
-}
-
 fs::path partial_of(const fs::path& directory) {
-  return with_suffix(without_trailing_separator(directory), ".ptq-partial");
+  return without_trailing_separator(directory).string() + ".ptq-partial";
 }
 
 std::string shard_name(int index, int shards) {
@@ -49,7 +38,7 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(s
   if (options_.directory.empty()) throw ConfigError("the output directory has no name");
   partial_ = partial_of(options_.directory);
   try {
-    check_place();
+    check_output(place());
     open_partial();
   } catch (const fs::filesystem_error& error) {
     throw_write_error("use", options_.directory, error.code().value());
@@ -58,8 +47,8 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(s
 
 CheckpointWriter::~CheckpointWriter() = default;
 
-void CheckpointWriter::check_place() const {
-  check_output({options_.directory, partial_, options_.input, kConfigFile, options_.overwrite});
+OutputDirectory CheckpointWriter::place() const {
+  return {options_.directory, partial_, {options_.input}, kConfigFile, "", options_.overwrite};
 }
 
 void CheckpointWriter::open_partial() {
@@ -71,6 +60,9 @@ void CheckpointWriter::open_partial() {
   fs::create_directories(partial_, error);
   if (error) throw_write_error("create", partial_, error.value());
   lock_.emplace(partial_);
+  if (options_.resume && !options_.overwrite && path_exists(partial_ / kIdentityFile))
+    throw ConfigError("the unfinished run in " + shown(partial_) + " is of another command",
+                      "--overwrite without --resume starts afresh");
   std::set<fs::path> shards;
   for (int i = 0; i < options_.shards; ++i)
     shards.insert(shard_path(i));
@@ -130,23 +122,9 @@ void CheckpointWriter::finish(const Json& config, const std::function<void()>& l
   write_file_atomically(partial_ / kConfigFile, config.dump(2) + "\n");
   if (last) last();
 
-  const fs::path& output = options_.directory;
-  const fs::path old = with_suffix(output, ".ptq-old");
-  const bool replaces = path_exists(output);
-  if (replaces) {
-    check_place();  // it may have appeared since the start
-    remove_tree(old);
-    rename_durably(output, old);
-  }
-  try {
-    rename_durably(partial_, output);
-  } catch (...) {
-    if (replaces) ::rename(old.c_str(), output.c_str());
-    throw;
-  }
-  remove_tree(old);
+  complete_output(place());
   // Only now: until the rename they are what a resumed run starts from.
-  for (const auto& entry : fs::directory_iterator(output))
+  for (const auto& entry : fs::directory_iterator(options_.directory))
     if (entry.path().filename() == kProgressFile || entry.path().extension() == kStateExtension)
       remove_tree(entry.path());
   lock_.reset();

@@ -1,7 +1,10 @@
 #include "ptq/io/output_directory.h"
 
+#include <cstdio>
+
 #include "posix.h"
 #include "ptq/core/error.h"
+#include "ptq/io/json.h"
 
 namespace ptq {
 namespace fs = std::filesystem;
@@ -13,13 +16,25 @@ bool holds(const fs::path& outer, const fs::path& inner) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
+bool is_earlier_output(const OutputDirectory& output) {
+  const fs::path marker = output.path / output.marker;
+  if (!path_exists(marker) || fs::is_symlink(output.path)) return false;
+  if (output.format.empty()) return true;
+  try {
+    const Json json = read_json_file(marker);
+    return json.is_object() && json.value("format", Json()) == output.format;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 void check_output(const OutputDirectory& output) {
   const fs::path& path = output.path;
-  if (!output.input.empty() && path_exists(output.input) && holds(path, output.input))
-    throw ConfigError("the output " + shown(path) + " is or holds the input " +
-                      shown(output.input));
+  for (const fs::path& input : output.inputs)
+    if (!input.empty() && path_exists(input) && holds(path, input))
+      throw ConfigError("the output " + shown(path) + " is or holds the input " + shown(input));
   if (!fs::exists(fs::symlink_status(path))) return;
   if (!fs::is_directory(path)) throw ConfigError("the output " + shown(path) + " is a file");
   if (fs::is_empty(path)) return;
@@ -30,10 +45,27 @@ void check_output(const OutputDirectory& output) {
   if (!output.overwrite)
     throw ConfigError("the output " + shown(path) + " exists",
                       "--overwrite replaces it, or name another output");
-  if (!path_exists(path / output.marker) || fs::is_symlink(path))
+  if (!is_earlier_output(output))
     throw ConfigError("the output " + shown(path) + " exists and holds no " + output.marker +
                           " of an earlier one, so it is not replaced",
                       "name another output");
+}
+
+void complete_output(const OutputDirectory& output) {
+  const fs::path old = output.path.string() + ".ptq-old";
+  const bool replaces = path_exists(output.path);
+  if (replaces) {
+    check_output(output);  // it may have appeared since the start
+    remove_tree(old);      // of a run that was killed right here
+    rename_durably(output.path, old);
+  }
+  try {
+    rename_durably(output.partial, output.path);
+  } catch (...) {
+    if (replaces) std::rename(old.c_str(), output.path.c_str());
+    throw;
+  }
+  remove_tree(old);
 }
 
 }  // namespace ptq

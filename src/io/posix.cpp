@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ptq/core/error.h"
+#include "ptq/core/system_error.h"
 #include "ptq/io/json.h"
 
 namespace ptq {
@@ -40,7 +41,7 @@ FileDescriptor open_regular_file(const std::filesystem::path& path, int64_t& siz
 void throw_write_error(const std::string& action, const std::filesystem::path& path, int error) {
   const std::string message =
       "cannot " + action + " " + shown(path) + ": " + std::generic_category().message(error);
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO || error == ENOMEM)
+  if (is_lack_of_resources(error))
     throw ResourceError(message, "free disk space or name another output place");
   throw ConfigError(message);
 }
@@ -52,6 +53,12 @@ void sync_directory(const std::filesystem::path& directory) {
   // Some network file systems cannot sync a directory; there the rename alone must do.
   if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != ENOTSUP)
     throw_write_error("sync", place, errno);
+}
+
+void remove_tree(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) throw_write_error("remove", path, error.value());
 }
 
 void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to) {

@@ -42,6 +42,9 @@ FileDescriptor open_regular_file(const std::filesystem::path& path, int64_t& siz
 /// Writes the directory's entries to the disk, so that a rename in it survives a crash.
 void sync_directory(const std::filesystem::path& directory);
 
+/// Removes `path` with all it holds, if it is there.  Throws as throw_write_error.
+void remove_tree(const std::filesystem::path& path);
+
 /// Renames `from` to `to` in one step and makes it durable.
 void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to);
 

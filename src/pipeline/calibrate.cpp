@@ -80,8 +80,10 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
       {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
       {"sequences_per_set", session.sequences_per_set},
       {"inputs", session.whole_identity()}};
-  detail::PartialDirectory partial({job.out, job.model, "manifest.json"}, identity, job.resume,
-                                   job.overwrite);
+  std::vector<std::filesystem::path> inputs = job.data.request.files;
+  inputs.push_back(job.model);
+  detail::PartialDirectory partial(
+      {job.out, {}, inputs, "manifest.json", kStatsFormat, job.overwrite}, identity, job.resume);
   CalibrateReport report;
   report.plan = detail::plan_collection(session, statistics);
   try {
@@ -94,8 +96,7 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
   StatsStore store = StatsStore::open(partial.work());
   report.manifest = store.manifest();
   report.effective_tokens = detail::effective_tokens(store, session.sites);
-  std::filesystem::remove(partial.work() / detail::kFinishedParts);
-  partial.finish();
+  partial.finish({detail::kFinishedParts});
   report.warnings = session.warnings;
   report.bytes = bytes_in(job.out);
   report.peak_rss_bytes = peak_rss_bytes();

@@ -164,7 +164,8 @@ double collect_statistics(const CalibrationSession& session, const StatisticSet&
   const int64_t blocks = session.input.model->config().blocks;
   const int64_t steps = gradients ? 2 * blocks : blocks;
   const std::vector<WindowSet> sets = session.window_sets();
-  listener.begin("collecting", steps * static_cast<int64_t>(sets.size()));
+  listener.begin("collecting", steps * static_cast<int64_t>(sets.size()),
+                 steps * static_cast<int64_t>(finished.count()));
   for (size_t i = 0; i < sets.size(); ++i) {
     const Part part{i, sets[i], directory};
     const PartProgress progress(listener, i, sets.size(), steps);
@@ -200,7 +201,8 @@ ProbeOutcome collect_probe(const CalibrationSession& session, const GradientProb
       listener.begin(probe.name + ": gradients at node " +
                          std::to_string(outcome.mean_nll.size() + 1) + " of " +
                          std::to_string(probe.nodes.size()),
-                     2 * blocks * static_cast<int64_t>(sets.size()));
+                     2 * blocks * static_cast<int64_t>(sets.size()),
+                     2 * blocks * static_cast<int64_t>(std::max(done, finished.count()) - done));
     for (size_t i = 0; i < sets.size(); ++i, ++done) {
       const Part part{added, sets[i], directory};
       if (node.coefficient != 0) ++added;

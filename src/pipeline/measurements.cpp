@@ -71,7 +71,7 @@ class WorkProgress {
       : listener_(listener), meter_(meter), tasks_(tasks.size()) {
     for (const Task& task : tasks)
       work_ += meter.work_from(task.unit->block);
-    listener_.begin("measuring " + std::to_string(tasks_) + " perturbations", 100);
+    listener_.begin("measuring " + std::to_string(tasks_) + " perturbations", 100, 0);
   }
 
   void done(const Task& task) {

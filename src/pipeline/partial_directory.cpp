@@ -2,72 +2,82 @@
 
 #include "ptq/io/file.h"
 #include "ptq/io/json.h"
-#include "ptq/io/output_directory.h"
 
 namespace ptq::detail {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kIdentity = "identity.json";
-
 /// Nothing is left in `work` of a run that is not gone on with.
 void clear(const fs::path& work) {
   // First: what a killed removal leaves must not pass for the work of whatever comes next.
-  fs::remove(work / kIdentity);
+  fs::remove(work / kIdentityFile);
   for (const auto& entry : fs::directory_iterator(work))
     fs::remove_all(entry.path());
 }
 
+/// Whether there is more in `work` than its identity, which may be half written.  What cannot be
+/// looked at may hold everything.
+bool holds_work(const fs::path& work) {
+  std::error_code error;
+  for (fs::directory_iterator entry(work, error), end; !error && entry != end;
+       entry.increment(error))
+    if (entry->path().filename().string().rfind(kIdentityFile, 0) != 0) return true;
+  return static_cast<bool>(error);
+}
+
+void require_same(const Json& identity, const fs::path& work) {
+  const std::vector<std::string> changed =
+      differences(identity, read_json_file(work / kIdentityFile));
+  std::string list;
+  for (const std::string& one : changed)
+    list += "\n  " + one;
+  if (!changed.empty())
+    throw ConfigError("the unfinished run in " + work.string() + " is another one:" + list,
+                      "--overwrite without --resume starts afresh");
+}
+
 }  // namespace
 
-PartialDirectory::PartialDirectory(const Place& place, const Json& identity, bool resume,
-                                   bool overwrite)
-    : path_(without_trailing_separator(place.path)), work_(path_.string() + ".ptq-partial") {
-  const auto check = [&] { check_output({path_, work_, place.input, place.marker, overwrite}); };
-  check();
-  if (fs::exists(work_) && !resume && !overwrite)
-    throw ConfigError(work_.string() + " is an unfinished run",
+PartialDirectory::PartialDirectory(OutputDirectory output, const Json& identity, bool resume)
+    : output_(std::move(output)) {
+  output_.path = without_trailing_separator(output_.path);
+  output_.partial = output_.path.string() + ".ptq-partial";
+  check_output(output_);
+  if (fs::exists(work()) && !resume && !output_.overwrite)
+    throw ConfigError(work().string() + " is an unfinished run",
                       "--resume goes on with it, --overwrite starts afresh");
-  fs::create_directories(work_);
-  lock_.emplace(work_);
-  check();  // another run may have finished meanwhile
-  const fs::path file = work_ / kIdentity;
-  if (resume && fs::exists(file)) {
-    const std::vector<std::string> changed = differences(identity, read_json_file(file));
-    std::string list;
-    for (const std::string& one : changed)
-      list += "\n  " + one;
-    if (!changed.empty())
-      throw ConfigError("the unfinished run in " + work_.string() + " is another one:" + list,
-                        "--overwrite without --resume starts afresh");
+  fs::create_directories(work());
+  lock_.emplace(work());
+  check_output(output_);  // another run may have finished meanwhile
+  const bool known = fs::exists(work() / kIdentityFile);
+  if (resume && known) {
+    require_same(identity, work());
+  } else if (resume && holds_work(work())) {
+    throw ConfigError(work().string() + " holds no " + kIdentityFile +
+                          ", so it is no unfinished run of this command",
+                      "--overwrite without --resume starts afresh");
   } else {
-    clear(work_);
+    clear(work());
   }
-  write_file_atomically(file, identity.dump(2) + "\n");
+  write_file_atomically(work() / kIdentityFile, identity.dump(2) + "\n");
 }
 
 void PartialDirectory::discard_after(const std::exception& error) noexcept {
+  if (holds_work(work()) && !would_come_again(error)) return;
   std::error_code ignored;
-  size_t entries = 0;
-  for (fs::directory_iterator entry(work_, ignored), end; entry != end; entry.increment(ignored))
-    ++entries;
-  const bool holds_work = entries > 1;  // than its identity
-  if (holds_work && !would_come_again(error)) return;
-  fs::remove(work_ / kIdentity, ignored);
-  fs::remove_all(work_, ignored);
+  fs::remove(work() / kIdentityFile, ignored);
+  fs::remove_all(work(), ignored);
   lock_.reset();
 }
 
-void PartialDirectory::finish() {
-  fs::remove(work_ / kIdentity);
-  const fs::path old = path_.string() + ".ptq-old";
-  if (fs::exists(path_)) {
-    fs::remove_all(old);  // of a run that was killed right here
-    fs::rename(path_, old);
-  }
-  fs::rename(work_, path_);
-  fs::remove_all(old);
+void PartialDirectory::finish(std::initializer_list<const char*> scaffolding) {
+  complete_output(output_);
+  // Only now: until the renaming a resumed run asks for it.  What cannot be removed does no harm.
+  std::error_code ignored;
+  for (const char* name : scaffolding)
+    fs::remove_all(output_.path / name, ignored);
+  fs::remove(output_.path / kIdentityFile, ignored);
   lock_.reset();
 }
 

@@ -1,11 +1,12 @@
 #pragma once
 #include <exception>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
-#include <string>
 
 #include "ptq/core/options.h"
 #include "ptq/io/directory_lock.h"
+#include "ptq/io/output_directory.h"
 
 namespace ptq::detail {
 
@@ -13,28 +14,23 @@ namespace ptq::detail {
 /// `<path>.ptq-partial`, which says in identity.json what it belongs to.
 class PartialDirectory {
  public:
-  /// Where the output goes, and what must not be lost for it; see OutputDirectory.
-  struct Place {
-    std::filesystem::path path;
-    std::filesystem::path input;
-    std::string marker;
-  };
+  /// Where the partial directory lies is filled in.  Throws as check_output, and ConfigError if an
+  /// unfinished run exists and may not be replaced or gone on with, if another run is at work in
+  /// it, if it is no run of this kind and, naming what changed, if it has another `identity`.
+  PartialDirectory(OutputDirectory output, const Json& identity, bool resume);
 
-  /// Throws as check_output, and ConfigError if an unfinished run exists and may not be replaced or
-  /// gone on with, if another run is at work in it, and, naming what changed, if the unfinished run
-  /// has another `identity`.
-  PartialDirectory(const Place& place, const Json& identity, bool resume, bool overwrite);
-
-  const std::filesystem::path& work() const& { return work_; }
+  const std::filesystem::path& work() const& { return output_.partial; }
   /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
   /// unsupported or numerical (would_come_again); or if there is none yet.
   void discard_after(const std::exception& error) noexcept;
-  /// Gives the directory its name, in place of an older one if that was allowed.
-  void finish();
+  /// Gives the directory its name, in place of an older one if that was allowed, and then removes
+  /// the entries `scaffolding`, which only a resumed run needs.  Throws as complete_output; the
+  /// work is then still there to be resumed.
+  void finish(std::initializer_list<const char*> scaffolding = {});
 
  private:
-  std::filesystem::path path_, work_;
-  std::optional<DirectoryLock> lock_;  // of work_
+  OutputDirectory output_;
+  std::optional<DirectoryLock> lock_;  // of work()
 };
 
 }  // namespace ptq::detail

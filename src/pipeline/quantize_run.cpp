@@ -65,7 +65,7 @@ void QuantizeRun::blocks() {
     const Stopwatch watch(session_.seconds.forward);
     states_ = embed_sequences(model, session_.tokens, session_.sweep);
   }
-  session_.listener.begin("quantizing", count);
+  session_.listener.begin("quantizing", count, kept);
   auto loading = std::make_unique<Stopwatch>(session_.seconds.load);
   forward_sweep(model, [&](Block& block, int64_t index) {
     loading.reset();

@@ -24,6 +24,9 @@ namespace {
 using detail::CalibrationSession;
 using detail::EstimatorSet;
 
+/// `format` in every summary.json.
+constexpr const char* kSummaryFormat = "ptq-sensitivity";
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -83,8 +86,9 @@ class SensitivityRun {
     check_data();
     Sources sources;
     if (!job_.stats.empty()) open_store(sources);
-    detail::PartialDirectory partial({job_.out, job_.model, "summary.json"}, identity(),
-                                     job_.resume, job_.overwrite);
+    detail::PartialDirectory partial(
+        {job_.out, {}, inputs(), "summary.json", kSummaryFormat, job_.overwrite}, identity(),
+        job_.resume);
     try {
       return run_in(partial, sources);
     } catch (const std::exception& error) {
@@ -110,12 +114,21 @@ class SensitivityRun {
     report_.peak_rss_bytes = peak_rss_bytes();
     report_.seconds = seconds_since(start);
     Json summary = report_.to_json();
+    summary["format"] = kSummaryFormat;
     summary["tool"] = {{"name", "ptq"}, {"version", version()}};
     summary["command"] = job_.command;
     write_file_atomically(partial.work() / "summary.json", summary.dump(2) + "\n");
-    std::filesystem::remove_all(partial.work() / "collected");
-    partial.finish();
+    partial.finish({"collected", detail::kValidationWork});
     return report_;
+  }
+
+  /// What an older output must not take with it when it is replaced.
+  std::vector<std::filesystem::path> inputs() const {
+    std::vector<std::filesystem::path> inputs = job_.data.request.files;
+    inputs.insert(inputs.end(), {job_.model, job_.stats});
+    const std::vector<std::filesystem::path>& heldout = job_.validation.heldout.files;
+    inputs.insert(inputs.end(), heldout.begin(), heldout.end());
+    return inputs;
   }
 
   /// What decides the output.
@@ -188,7 +201,7 @@ class SensitivityRun {
   }
 
   void score(Sources& sources) {
-    listener_.begin("scoring", session_.input.model->config().blocks);
+    listener_.begin("scoring", session_.input.model->config().blocks, 0);
     forward_sweep(*session_.input.model, [&](Block& block, int64_t index) {
       listener_.poll();
       for (const Stage& stage : block.stages())

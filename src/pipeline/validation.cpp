@@ -74,7 +74,7 @@ ValidationReport Validation::run(const CausalLM& model, const std::filesystem::p
   ValidationReport report;
   {
     const Stopwatch watch(report.seconds);
-    const std::filesystem::path work = directory / "validation";
+    const std::filesystem::path work = directory / kValidationWork;
     std::filesystem::create_directories(work);
     EffectMeter::Plan plan{heldout_.tokens,      work,
                            request_.state_bytes, request_.logit_bytes,
@@ -103,7 +103,6 @@ ValidationReport Validation::run(const CausalLM& model, const std::filesystem::p
   report.heldout = heldout_.report;
   report.warnings = heldout_.warnings;
   write_file_atomically(directory / "validation.json", report.to_json().dump(2) + "\n");
-  std::filesystem::remove_all(directory / "validation");
   return report;
 }
 

@@ -13,6 +13,9 @@
 
 namespace ptq::detail {
 
+/// In the directory of a run: what its validation has measured so far, for a run that resumes it.
+constexpr const char* kValidationWork = "validation";
+
 /// `ptq sensitivity --validate`: hears what the estimators say while they score, then measures.
 class Validation {
  public:

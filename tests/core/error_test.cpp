@@ -1,5 +1,6 @@
 #include "ptq/core/error.h"
 
+#include <cerrno>
 #include <filesystem>
 #include <new>
 
@@ -46,7 +47,10 @@ TEST(Error, ExitCodesAreTheDocumentedOnes) {
     return ptq::exit_code_of(
         std::filesystem::filesystem_error("cannot rename", std::make_error_code(fault)));
   };
-  EXPECT_EQ(of_file(std::errc::no_space_on_device), 7);
+  for (const int full : {ENOSPC, EDQUOT, EFBIG, EIO, ENOMEM})
+    EXPECT_EQ(ptq::exit_code_of(std::filesystem::filesystem_error(
+                  "cannot rename", std::error_code(full, std::system_category()))),
+              7);
   EXPECT_EQ(of_file(std::errc::permission_denied), 2);
 }
 

@@ -115,6 +115,19 @@ TEST(CheckpointWriter, AKilledRunResumesToTheSameBytes) {
   EXPECT_EQ(contents(scratch / "out"), contents(scratch / "whole"));
 }
 
+TEST(CheckpointWriter, TheUnfinishedRunOfAnotherCommandStays) {
+  const Scratch scratch;
+  const std::filesystem::path partial = scratch / "out.ptq-partial";
+  std::filesystem::create_directories(partial);
+  for (const char* name : {"identity.json", "block-00000.safetensors"})
+    write_bytes(partial / name, "1");
+  CheckpointWriterOptions options = to(scratch / "out");
+  options.resume = true;
+  EXPECT_THAT(message_of<ConfigError>([&] { CheckpointWriter writer(options); }),
+              HasSubstr("of another command"));
+  EXPECT_TRUE(std::filesystem::exists(partial / "block-00000.safetensors"));
+}
+
 TEST(CheckpointWriter, ADamagedShardCountsAsMissing) {
   const Scratch scratch;
   CheckpointWriter writer(to(scratch / "out"));

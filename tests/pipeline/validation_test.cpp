@@ -32,7 +32,7 @@ using testing::StartsWith;
 using testing::TempDir;
 
 struct Silent : ptq::ProgressListener {
-  void begin(const std::string&, int64_t) override {}
+  void begin(const std::string&, int64_t, int64_t) override {}
   void step(int64_t, const std::string&) override {}
   void note(const std::string&) override {}
   void warning(const std::string&) override {}

@@ -136,9 +136,10 @@ class Scripts(unittest.TestCase):
 
     def test_validation_tables_hold_what_was_measured(self):
         texts = [os.path.join(MODEL, name) for name in ("calibration.txt", "heldout.txt")]
-        subprocess.run([PTQ, "sensitivity", MODEL, "--estimator", "gradient-weighted,covariance", "--calibration", texts[0], "--samples",
-                        "4", "--seqlen", "48", "--validate", "--heldout", texts[1], "--validate-windows", "2", "--validate-seqlen",
-                        "32", "--validate-units", "linear", "--validate-bits", "3", "--validate-subsets", "1", "--out", self.path("out")], check=True, capture_output=True, timeout=300)
+        command = [PTQ, "sensitivity", MODEL, "--estimator", "gradient-weighted,covariance", "--calibration", texts[0], "--samples", "4",
+                   "--seqlen", "48", "--validate", "--heldout", texts[1], "--validate-windows", "2", "--validate-seqlen", "32",
+                   "--validate-units", "linear", "--validate-bits", "3", "--validate-subsets", "1", "--out", self.path("out")]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
         result = self.succeed("validation_tables.py", "out/validation.json")
         with open(self.path("out/validation.json"), encoding="utf-8") as file:
             report = json.load(file)

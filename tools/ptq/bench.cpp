@@ -65,7 +65,7 @@ void run_bench(const BenchArgs& args, CommonArgs& common) {
     poll_interrupts();
     progress.draw(0.0, "measuring " + step);
   };
-  progress.begin("measuring", 1);
+  progress.begin("measuring", 1, 0);
   const GemmBenchResult result = run_gemm_bench(settings);
   progress.note("measured " + std::to_string(result.timings.size()) + " products");
   print(common.json ? result.to_json().dump(2) + "\n" : args.csv ? result.csv() : result.table());

@@ -102,7 +102,7 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   for (const OpenedModel* one : {&opened, static_cast<const OpenedModel*>(&reference)})
     for (const std::string& note : one->notes)
       progress.warning(note);
-  progress.begin("evaluating", 1);
+  progress.begin("evaluating", 1, 0);
   EvalSettings settings;
   settings.progress = [&](const EvalProgress& at) {
     poll_interrupts();

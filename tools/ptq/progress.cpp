@@ -24,21 +24,21 @@ ConsoleProgress::~ConsoleProgress() {
   clear();
 }
 
-void ConsoleProgress::begin(const std::string& what, int64_t steps) {
+void ConsoleProgress::begin(const std::string& what, int64_t steps, int64_t done) {
   what_ = what;
   steps_ = steps;
-  before_ = -1;
+  before_ = done;
   start_ = std::chrono::steady_clock::now();
   draw(0, "");
 }
 
 void ConsoleProgress::step(int64_t done, const std::string& line) {
-  // A resumed run begins with steps that cost it nothing.
-  if (before_ < 0) before_ = done - 1;
+  // Steps of the run that is resumed say nothing about this one's pace.
+  const int64_t own = done - before_;
   const double left =
-      seconds() / static_cast<double>(done - before_) * static_cast<double>(steps_ - done);
-  note(line + " (" + std::to_string(done) + "/" + std::to_string(steps_) + ", " +
-       human_seconds(left) + " left)");
+      own > 0 ? seconds() / static_cast<double>(own) * static_cast<double>(steps_ - done) : -1;
+  note(line + " (" + std::to_string(done) + "/" + std::to_string(steps_) +
+       (left < 0 ? ")" : ", " + human_seconds(left) + " left)"));
   show(static_cast<double>(done) / static_cast<double>(steps_), left, "");
 }
 

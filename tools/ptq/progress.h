@@ -15,7 +15,7 @@ class ConsoleProgress : public ProgressListener {
   ConsoleProgress(const ConsoleProgress&) = delete;
   ConsoleProgress& operator=(const ConsoleProgress&) = delete;
 
-  void begin(const std::string& what, int64_t steps) override;
+  void begin(const std::string& what, int64_t steps, int64_t done) override;
   void step(int64_t done, const std::string& line) override;
   void note(const std::string& line) override;
   void warning(const std::string& line) override;
@@ -31,7 +31,7 @@ class ConsoleProgress : public ProgressListener {
   bool terminal_;
   bool drawn_ = false;
   int64_t steps_ = 0;
-  int64_t before_ = -1;  ///< steps done before this run took part; -1: not known yet
+  int64_t before_ = 0;  ///< steps that an interrupted run had done
   std::string what_;
   std::chrono::steady_clock::time_point start_;
 };

@@ -16,6 +16,9 @@ struct WindowRange {
   int64_t first = 0, end = 0;
 };
 
+/// `format` in the manifest of every store.
+constexpr const char* kStatsFormat = "ptq-statistics";
+
 /// What a store of statistics says of itself, in its manifest.json.
 struct StoreManifest {
   /// What decides the sums, by topic: {"model": {…}, "tokenizer": {…}, "data": {…}, …}, hashes and

@@ -13,6 +13,7 @@
 #include "ptq/core/options.h"
 #include "ptq/io/directory_lock.h"
 #include "ptq/io/file.h"
+#include "ptq/io/output_directory.h"
 
 namespace ptq {
 
@@ -64,7 +65,7 @@ class CheckpointWriter {
   void discard();
 
  private:
-  void check_place() const;
+  OutputDirectory place() const;
   void open_partial();
   Json index_of_shards() const;
 

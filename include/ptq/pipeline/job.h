@@ -34,7 +34,8 @@ struct QuantizeJob {
 class ProgressListener {
  public:
   virtual ~ProgressListener() = default;
-  virtual void begin(const std::string& what, int64_t steps) = 0;  ///< a part of the run
+  /// A part of the run begins; `done` of its steps were done by the run that this one resumes.
+  virtual void begin(const std::string& what, int64_t steps, int64_t done) = 0;
   /// `done` of `steps`; `line` describes the step just done.
   virtual void step(int64_t done, const std::string& line) = 0;
   virtual void note(const std::string& line) = 0;     ///< information

@@ -19,6 +19,7 @@ CudaModule refused(std::string reason) {
 std::string default_path() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return kFileName;  // not from the current directory
   for (const fs::path& place : module_places(program, PTQ_LIBRARY_FOLDER, PTQ_FULL_LIBRARY_FOLDER))
     if (fs::exists(place, error)) return place.string();
   return kFileName;

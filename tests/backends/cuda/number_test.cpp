@@ -1,5 +1,7 @@
 #include "number.h"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 namespace ptq::cuda {

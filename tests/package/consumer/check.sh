@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 if grep -q libptq_cuda "$work/install.log"; then
   env -u PTQ_CUDA_MODULE "$work/prefix/bin/ptq" eval "$work" --backend cuda >"$work/cuda" 2>&1 || true
   cat "$work/cuda"
-  if grep -q 'cannot be loaded' "$work/cuda"; then
+  if grep -q 'cannot be loaded' "$work/cuda" || ! grep -Eq 'backend cuda: |config.json' "$work/cuda"; then
     exit 1
   fi
 fi
