@@ -54,6 +54,11 @@ std::map<std::string, std::string> OpenedModel::backend_of() const {
   return packed == nullptr ? std::map<std::string, std::string>{} : packed->backend_of();
 }
 
+std::map<std::string, std::vector<std::string>> OpenedModel::backend_refusals() const {
+  if (packed == nullptr) return {};
+  return packed->refusals();
+}
+
 OpenedModel open_directory(const std::filesystem::path& directory,
                            const BackendSelection* backends) {
   OpenedModel opened;

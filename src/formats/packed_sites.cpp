@@ -34,14 +34,18 @@ std::shared_ptr<const PackedWeight> PackedSites::pack_weight(const std::string& 
     const std::lock_guard<std::mutex> lock(mutex_);
     left = backends_of_.at(site);
   }
+  std::vector<std::string> refusals;
   for (;; left.erase(left.begin())) {
     try {
       std::shared_ptr<const PackedWeight> packed = left.front().backend->pack(weight, nullptr);
       const std::lock_guard<std::mutex> lock(mutex_);
       backends_of_.at(site) = left;
+      // Packed again, the site has lost those backends, which are not asked any more.
+      if (!refusals.empty()) refusals_[site] = refusals;
       return packed;
     } catch (const Error& error) {
       if (left.size() == 1 || !another_may_pack(error)) throw;
+      refusals.push_back(left.front().name + ": " + error.what());
     }
   }
 }
@@ -52,6 +56,11 @@ std::map<std::string, std::string> PackedSites::backend_of() const {
   for (const auto& [site, backends] : backends_of_)
     names[site] = backends.front().name;
   return names;
+}
+
+std::map<std::string, std::vector<std::string>> PackedSites::refusals() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return refusals_;
 }
 
 std::vector<NamedBackend> choose_backends(const BackendSelection& backends, const LinearSite& site,

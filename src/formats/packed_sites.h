@@ -25,6 +25,8 @@ class PackedSites : public PackedLinears {
 
   /// The backend of each site: the one that packed it, before that the first to be tried.
   std::map<std::string, std::string> backend_of() const;
+  /// "BACKEND: reason" of those that refused to pack a site's weight, by site.
+  std::map<std::string, std::vector<std::string>> refusals() const;
 
  private:
   std::shared_ptr<const PackedWeight> pack_weight(const std::string& site,
@@ -34,6 +36,7 @@ class PackedSites : public PackedLinears {
   mutable std::mutex mutex_;  ///< of what follows
   /// The front is the one that runs; those before it refused to pack the weight and are gone.
   mutable std::map<std::string, std::vector<NamedBackend>> backends_of_;
+  mutable std::map<std::string, std::vector<std::string>> refusals_;
 };
 
 /// The backends for a quantized site, in order, from what is known without reading its weight:

@@ -52,6 +52,8 @@ TEST_F(PackedSitesTest, TheNextBackendTakesWhatOneRefusesAndIsReported) {
   EXPECT_EQ(sites.backend_of().at("x.a"), "cpu");
   EXPECT_NE(sites.pack(site_), nullptr);
   EXPECT_EQ(values->asked, 1) << "a weight is refused once";
+  EXPECT_THAT(sites.refusals().at("x.a"),
+              ElementsAre("values: these values are refused", "memory: these values are refused"));
   EXPECT_EQ(sites.pack(make_site("x.b", 32, 32)), nullptr);
 }
 

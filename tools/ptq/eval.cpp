@@ -87,6 +87,15 @@ std::string backend_line(const OpenedModel& opened) {
   return text.empty() ? "" : text + "\n";
 }
 
+void warn_of_refusals(const OpenedModel& opened, ConsoleProgress& progress) {
+  const auto refusals = opened.backend_refusals();
+  if (refusals.empty()) return;
+  const auto& [site, reasons] = *refusals.begin();
+  progress.warning(std::to_string(refusals.size()) +
+                   " linears run on another backend than was chosen; " + site + ": " +
+                   reasons.front());
+}
+
 void run_eval(const EvalArgs& args, CommonArgs& common) {
   apply_common(common);
   catch_interrupts();
@@ -109,12 +118,14 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
     progress.draw(at.fraction, at.step);
   };
   const EvalResult result = evaluate(*opened.model, reference.model.get(), plan, settings);
+  warn_of_refusals(opened, progress);
   const auto outcomes = check_gates(result, gates);
   progress.note("evaluated " + std::to_string(result.tokens) + " tokens");
   Json json = result.to_json();
   json["peak_rss_bytes"] = peak_rss_bytes();
   json["backends"] = count_backends(opened);
   json["backends_left_out"] = backends.left_out();
+  json["backend_refusals"] = opened.backend_refusals();
   json["gates"] = Json::array();
   std::string text = text_of(args, result) + backend_line(opened);
   for (const GateOutcome& outcome : outcomes) {

@@ -28,6 +28,8 @@ struct OpenedModel {
   /// The backend of every linear that runs on its packed weight.  Where a weight's values are
   /// refused when it is packed, the next backend takes it: ask after the model has run.
   std::map<std::string, std::string> backend_of() const;
+  /// "BACKEND: reason" of those that refused a linear's weight so, by linear; ask as above.
+  std::map<std::string, std::vector<std::string>> backend_refusals() const;
 };
 
 /// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError
