@@ -9,6 +9,7 @@
 namespace ptq {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
