@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 namespace ptq {
 void forward_sweep(const CausalLM& model, const BlockVisitor& visit, int64_t first) {

@@ -1,6 +1,7 @@
 #include "collection.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "ptq/io/file.h"
 #include "ptq/io/json.h"

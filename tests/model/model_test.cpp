@@ -1,5 +1,6 @@
 // Laws of whole models and of the chain of stages, on random ones.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
