@@ -21,8 +21,11 @@ BANNED_IN_HEADERS = {"ATen/ATen.h": "9 s per file: include ATen/core/Tensor.h",
                      "spdlog/spdlog.h": "libraries do not log through their headers",
                      "CLI/CLI.hpp": "only tools/ parses a command line"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
-# A call of a tensor operator, which only ATen/ATen.h declares; ATen/Parallel.h and others have the rest.
-OPERATOR = re.compile(r"\bat::(?!parallel_|get_|set_|init_|in_parallel|manual_seed|toString|isTensor)[a-z][a-z0-9_]*\(")
+# What the compiler finds by chance, in a precompiled header or in one release of LibTorch, and the header that declares it:
+# calls of tensor operators (ATen/Parallel.h and others have the functions left out), and the gradient mode.
+NEEDED = [(re.compile(r"\bat::(?!parallel_|get_|set_|init_|in_parallel|manual_seed|toString|isTensor)[a-z][a-z0-9_]*\("),
+           "ATen/ATen.h"),
+          (re.compile(r"\bat::(NoGradGuard|GradMode|AutoGradMode)\b"), "ATen/core/grad_mode.h")]
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh", ".in"}
 
 
@@ -75,11 +78,12 @@ def includes_of(path, read, seen):
     return seen
 
 
-def lacks_operators(path, read):
-    """Whether a source calls tensor operators that no header it names declares."""
-    if path.suffix != ".cpp" or path.parts[0] not in ("src", "tools") or not OPERATOR.search(read(path)):
-        return False
-    return "ATen/ATen.h" not in includes_of(path, read, set())
+def lacking(path, read):
+    """The headers that a source needs for what it uses and does not name, not even through our own headers."""
+    if path.suffix != ".cpp" or path.parts[0] not in ("src", "tools", "tests"):
+        return []
+    needed = [header for use, header in NEEDED if use.search(read(path))]
+    return [header for header in needed if header not in includes_of(path, read, set())] if needed else []
 
 
 def check(root):
@@ -93,8 +97,7 @@ def check(root):
             if path.suffix in SUFFIXES and path.is_file():
                 relative = path.relative_to(root)
                 faults += faults_of(relative, read(relative))
-                if lacks_operators(relative, read):
-                    faults.append(f"{relative}: calls tensor operators, so it needs ATen/ATen.h")
+                faults += [f"{relative}: uses what {header} declares" for header in lacking(relative, read)]
     return faults
 
 
@@ -120,19 +123,22 @@ def self_test():
         found = faults_of(pathlib.PurePath(name), text)
         if len(found) != expected:
             wrong.append(f"self-test: {name} {text!r}: {len(found)} faults, not {expected}")
-    return wrong + self_test_operators()
+    return wrong + self_test_needed()
 
 
-def self_test_operators():
+def self_test_needed():
     call = '#include "ptq/io/a.h"\nat::Tensor x = at::empty({1});'
+    guard = "const at::NoGradGuard unrecorded;"
     through = {"include/ptq/io/a.h": '#include "ptq/io/b.h"', "include/ptq/io/b.h": "#include <ATen/ATen.h>"}
-    cases = [({}, call, True), (through, call, False), ({}, "#include <ATen/ATen.h>\n" + call, False),
-             ({}, "at::parallel_for(0, 1, 1, f);", False)]
+    cases = [({}, call, ["ATen/ATen.h"]), (through, call, []), ({}, "#include <ATen/ATen.h>\n" + call, []),
+             ({}, "at::parallel_for(0, 1, 1, f);", []), (through, call + guard, ["ATen/core/grad_mode.h"]),
+             ({}, "#include <ATen/core/grad_mode.h>\n" + guard, [])]
     wrong = []
     for headers, text, expected in cases:
         files = {**headers, "src/io/a.cpp": text}
-        if lacks_operators(pathlib.PurePath("src/io/a.cpp"), lambda path, files=files: files.get(str(path))) != expected:
-            wrong.append(f"self-test: {text!r} with {sorted(headers)}: not {expected}")
+        found = lacking(pathlib.PurePath("src/io/a.cpp"), lambda path, files=files: files.get(str(path)))
+        if found != expected:
+            wrong.append(f"self-test: {text!r} with {sorted(headers)}: {found}, not {expected}")
     return wrong
 
 
