@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 }
 "$work/prefix/bin/ptq" --version
 # The installed program finds its module; on a machine without a device that is not what it misses.
-if grep -q libptq_cuda "$work/install.log"; then
+if grep -q "libptq_cuda\.so" "$work/install.log"; then
   env -u PTQ_CUDA_MODULE "$work/prefix/bin/ptq" eval "$work" --backend cuda >"$work/cuda" 2>&1 || true
   cat "$work/cuda"
   if grep -q 'cannot be loaded' "$work/cuda" || ! grep -Eq 'backend cuda: |config.json' "$work/cuda"; then
