@@ -20,10 +20,6 @@ namespace ptq {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path partial_of(const fs::path& directory) {
-  return without_trailing_separator(directory).string() + ".ptq-partial";
-}
-
 std::string shard_name(int index, int shards) {
   char name[64];
   std::snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", index + 1, shards);
@@ -48,7 +44,7 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options) : options_(s
 CheckpointWriter::~CheckpointWriter() = default;
 
 OutputDirectory CheckpointWriter::place() const {
-  return {options_.directory, partial_, {options_.input}, kConfigFile, "", options_.overwrite};
+  return {options_.directory, {options_.input}, kConfigFile, "", options_.overwrite};
 }
 
 void CheckpointWriter::open_partial() {

@@ -4,6 +4,7 @@
 
 #include "posix.h"
 #include "ptq/core/error.h"
+#include "ptq/io/file.h"
 #include "ptq/io/json.h"
 
 namespace ptq {
@@ -30,6 +31,10 @@ bool is_earlier_output(const OutputDirectory& output) {
 
 }  // namespace
 
+fs::path partial_of(const fs::path& output) {
+  return without_trailing_separator(output).string() + ".ptq-partial";
+}
+
 void check_output(const OutputDirectory& output) {
   const fs::path& path = output.path;
   for (const fs::path& input : output.inputs)
@@ -38,10 +43,11 @@ void check_output(const OutputDirectory& output) {
   if (!fs::exists(fs::symlink_status(path))) return;
   if (!fs::is_directory(path)) throw ConfigError("the output " + shown(path) + " is a file");
   if (fs::is_empty(path)) return;
-  if (!output.overwrite && path_exists(output.partial))
-    throw ConfigError("the output " + shown(path) + " exists, and an unfinished run is in " +
-                          shown(output.partial),
-                      "--resume --overwrite goes on with it, --overwrite alone starts afresh");
+  const fs::path partial = partial_of(path);
+  if (!output.overwrite && path_exists(partial))
+    throw ConfigError(
+        "the output " + shown(path) + " exists, and an unfinished run is in " + shown(partial),
+        "--resume --overwrite goes on with it, --overwrite alone starts afresh");
   if (!output.overwrite)
     throw ConfigError("the output " + shown(path) + " exists",
                       "--overwrite replaces it, or name another output");
@@ -60,7 +66,7 @@ void complete_output(const OutputDirectory& output) {
     rename_durably(output.path, old);
   }
   try {
-    rename_durably(output.partial, output.path);
+    rename_durably(partial_of(output.path), output.path);
   } catch (...) {
     if (replaces) std::rename(old.c_str(), output.path.c_str());
     throw;

@@ -82,8 +82,8 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
       {"inputs", session.whole_identity()}};
   std::vector<std::filesystem::path> inputs = job.data.request.files;
   inputs.push_back(job.model);
-  detail::PartialDirectory partial(
-      {job.out, {}, inputs, "manifest.json", kStatsFormat, job.overwrite}, identity, job.resume);
+  detail::PartialDirectory partial({job.out, inputs, "manifest.json", kStatsFormat, job.overwrite},
+                                   identity, job.resume);
   CalibrateReport report;
   report.plan = detail::plan_collection(session, statistics);
   try {

@@ -2,6 +2,7 @@
 
 #include "ptq/io/file.h"
 #include "ptq/io/json.h"
+#include "run_state.h"
 
 namespace ptq::detail {
 namespace {
@@ -26,48 +27,36 @@ bool holds_work(const fs::path& work) {
   return static_cast<bool>(error);
 }
 
-void require_same(const Json& identity, const fs::path& work) {
-  const std::vector<std::string> changed =
-      differences(identity, read_json_file(work / kIdentityFile));
-  std::string list;
-  for (const std::string& one : changed)
-    list += "\n  " + one;
-  if (!changed.empty())
-    throw ConfigError("the unfinished run in " + work.string() + " is another one:" + list,
-                      "--overwrite without --resume starts afresh");
-}
-
 }  // namespace
 
 PartialDirectory::PartialDirectory(OutputDirectory output, const Json& identity, bool resume)
-    : output_(std::move(output)) {
+    : output_(std::move(output)), work_(partial_of(output_.path)) {
   output_.path = without_trailing_separator(output_.path);
-  output_.partial = output_.path.string() + ".ptq-partial";
   check_output(output_);
-  if (fs::exists(work()) && !resume && !output_.overwrite)
-    throw ConfigError(work().string() + " is an unfinished run",
+  if (fs::exists(work_) && !resume && !output_.overwrite)
+    throw ConfigError(work_.string() + " is an unfinished run",
                       "--resume goes on with it, --overwrite starts afresh");
-  fs::create_directories(work());
-  lock_.emplace(work());
+  fs::create_directories(work_);
+  lock_.emplace(work_);
   check_output(output_);  // another run may have finished meanwhile
-  const bool known = fs::exists(work() / kIdentityFile);
+  const bool known = fs::exists(work_ / kIdentityFile);
   if (resume && known) {
-    require_same(identity, work());
-  } else if (resume && holds_work(work())) {
-    throw ConfigError(work().string() + " holds no " + kIdentityFile +
+    require_same_run(identity, read_json_file(work_ / kIdentityFile), work_);
+  } else if (resume && holds_work(work_)) {
+    throw ConfigError(work_.string() + " holds no " + kIdentityFile +
                           ", so it is no unfinished run of this command",
                       "--overwrite without --resume starts afresh");
   } else {
-    clear(work());
+    clear(work_);
   }
-  write_file_atomically(work() / kIdentityFile, identity.dump(2) + "\n");
+  write_file_atomically(work_ / kIdentityFile, identity.dump(2) + "\n");
 }
 
 void PartialDirectory::discard_after(const std::exception& error) noexcept {
-  if (holds_work(work()) && !would_come_again(error)) return;
+  if (holds_work(work_) && !would_come_again(error)) return;
   std::error_code ignored;
-  fs::remove(work() / kIdentityFile, ignored);
-  fs::remove_all(work(), ignored);
+  fs::remove(work_ / kIdentityFile, ignored);
+  fs::remove_all(work_, ignored);
   lock_.reset();
 }
 

@@ -14,12 +14,12 @@ namespace ptq::detail {
 /// `<path>.ptq-partial`, which says in identity.json what it belongs to.
 class PartialDirectory {
  public:
-  /// Where the partial directory lies is filled in.  Throws as check_output, and ConfigError if an
-  /// unfinished run exists and may not be replaced or gone on with, if another run is at work in
-  /// it, if it is no run of this kind and, naming what changed, if it has another `identity`.
+  /// Throws as check_output, and ConfigError if an unfinished run exists and may not be replaced or
+  /// gone on with, if another run is at work in it, if it is no run of this kind and, naming what
+  /// changed, if it has another `identity`.
   PartialDirectory(OutputDirectory output, const Json& identity, bool resume);
 
-  const std::filesystem::path& work() const& { return output_.partial; }
+  const std::filesystem::path& work() const& { return work_; }
   /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
   /// unsupported or numerical (would_come_again); or if there is none yet.
   void discard_after(const std::exception& error) noexcept;
@@ -30,7 +30,8 @@ class PartialDirectory {
 
  private:
   OutputDirectory output_;
-  std::optional<DirectoryLock> lock_;  // of work()
+  std::filesystem::path work_;
+  std::optional<DirectoryLock> lock_;  // of work_
 };
 
 }  // namespace ptq::detail

@@ -7,6 +7,16 @@
 #include "ptq/io/json.h"
 
 namespace ptq::detail {
+
+void require_same_run(const Json& now, const Json& then, const std::filesystem::path& work) {
+  std::string list;
+  for (const std::string& one : differences(now, then))
+    list += "\n  " + one;
+  if (!list.empty())
+    throw ConfigError("the unfinished run in " + work.string() + " is another one:" + list,
+                      "--overwrite without --resume starts afresh");
+}
+
 RunState::RunState(std::filesystem::path partial_directory, std::shared_future<Json> identity)
     : file_(std::move(partial_directory) / "progress.json"), identity_(std::move(identity)) {}
 
@@ -17,15 +27,7 @@ bool RunState::resume() {
       !state.at("blocks").is_array())
     throw FormatError(file_.string() + " is not the progress of a run",
                       "--overwrite without --resume starts afresh");
-  const std::vector<std::string> changed = differences(identity_.get(), state.at("identity"));
-  if (!changed.empty()) {
-    std::string list;
-    for (const std::string& one : changed)
-      list += "\n  " + one;
-    throw ConfigError(
-        "the unfinished run in " + file_.parent_path().string() + " is another one:" + list,
-        "--overwrite without --resume starts afresh");
-  }
+  require_same_run(identity_.get(), state.at("identity"), file_.parent_path());
   for (const Json& block : state.at("blocks")) {
     std::vector<SiteReport> reports;
     for (const Json& site : block)

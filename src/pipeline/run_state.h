@@ -9,6 +9,10 @@
 
 namespace ptq::detail {
 
+/// Throws ConfigError naming what changed unless `now`, what decides a run's output, is what `then`
+/// was when the unfinished run in `work` began.
+void require_same_run(const Json& now, const Json& then, const std::filesystem::path& work);
+
 /// What an unfinished run keeps beside its shards: who it is and the reports of the finished
 /// blocks. A run goes on only with the same identity, so that the bytes are those of an
 /// uninterrupted run.

@@ -87,7 +87,7 @@ class SensitivityRun {
     Sources sources;
     if (!job_.stats.empty()) open_store(sources);
     detail::PartialDirectory partial(
-        {job_.out, {}, inputs(), "summary.json", kSummaryFormat, job_.overwrite}, identity(),
+        {job_.out, inputs(), "summary.json", kSummaryFormat, job_.overwrite}, identity(),
         job_.resume);
     try {
       return run_in(partial, sources);

@@ -27,7 +27,7 @@ const Json& identity() {
 }
 
 OutputDirectory at(const std::filesystem::path& path, bool overwrite) {
-  return {path, {}, {}, "sums", "", overwrite};
+  return {path, {}, "sums", "", overwrite};
 }
 
 TEST(PartialDirectory, TakesItsNameWhenItIsComplete) {
