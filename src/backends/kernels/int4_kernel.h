@@ -39,14 +39,20 @@ struct Int4Kernel {
     return g;
   }
 
-  template <int K, bool kShort>
-  static Float weight(Int word, const Grid& g) {
+  /// The code at position K added to 2^11 or 2^7.
+  template <int K>
+  static Float shifted_code(Int word) {
     constexpr int kBit = K % 2 == 1 ? 12 : 16, kShift = kBit - 4 * K;
     constexpr uint32_t kMask = 0xFU << kBit, kPower = (127U + 23U - kBit) << 23;
     Int moved = word;
     if constexpr (kShift > 0) moved = word << kShift;
     if constexpr (kShift < 0) moved = word >> -kShift;
-    const Float code = reinterpret_cast<Float>((moved & kMask) | kPower);
+    return reinterpret_cast<Float>((moved & kMask) | kPower);
+  }
+
+  template <int K, bool kShort>
+  static Float weight(Int word, const Grid& g) {
+    const Float code = shifted_code<K>(word);
     const Float offset = K % 2 == 1 ? g.odd : g.even;
     return kShort ? code * g.scale + offset : (code + offset) * g.scale;
   }
@@ -114,6 +120,16 @@ struct Int4Kernel {
     }
   }
 
+  /// Stores a register of outputs from `at` on into a row of y, no more than there are.
+  static void store_outputs(const StreamTask& t, int64_t at, const Float& values, float* row) {
+    const int64_t left = t.first + t.count - at;
+    if (left >= kLanes)
+      V::store(row + at, values);
+    else
+      for (int64_t i = 0; i < left; ++i)
+        row[at + i] = values[i];
+  }
+
   /// In the order of the blocked product: a stretch of kDepth positions is summed one after the
   /// other, then added to those before.
   template <bool kShort, int M, int N>
@@ -128,15 +144,8 @@ struct Int4Kernel {
           total.sum[m][n] += s.sum[m][n];
     }
     for (int m = 0; m < M; ++m)
-      for (int n = 0; n < N; ++n) {
-        const int64_t at = out + n * kLanes, left = t.first + t.count - at;
-        float* y = t.y + m * t.y_stride + at;
-        if (left >= kLanes)
-          V::store(y, total.sum[m][n]);
-        else
-          for (int64_t i = 0; i < left; ++i)
-            y[i] = total.sum[m][n][i];
-      }
+      for (int n = 0; n < N; ++n)
+        store_outputs(t, out + n * kLanes, total.sum[m][n], t.y + m * t.y_stride);
   }
 
   template <bool kShort, int M>
@@ -150,6 +159,77 @@ struct Int4Kernel {
       stream_outputs<kShort, M, 2>(t, out);
   }
 
+  /// Whether one register of floats holds all codes' values.
+  static constexpr bool kTable = kLanes == 16;
+
+  /// q − 8 at position K: a lookup in `steps` that ignores what is above the code, or arithmetic.
+  template <int K>
+  static Float step(Int word, const Float& steps) {
+    if constexpr (kTable)
+      return __builtin_shuffle(steps, word >> bit_of(K));
+    else
+      return shifted_code<K>(word) + (K % 2 == 1 ? -2056.0F : -136.0F);
+  }
+
+  template <int K, int N>
+  static void add_steps(const Int (&words)[N], const Float& steps, const float* x,
+                        Float (&sum)[N]) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n)
+      sum[n] += x[K] * step<K>(words[n], steps);
+  }
+
+  template <int N>
+  static void add_group(const StreamTask& t, const Run& run, int64_t out, Float (&total)[N]) {
+    Float steps, sum[N] = {};
+    for (int i = 0; i < kLanes; ++i)
+      steps[i] = static_cast<float>(i - 8);
+    const uint32_t* from[N];
+    for (int n = 0; n < N; ++n)
+      from[n] = words_of(t.weight, out + n * kLanes);
+    for (int64_t word = run.begin; word < run.end; ++word) {
+      Int words[N];
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) {
+        words[n] = load_words(from[n] + word * kBlockOutputs);
+        if (n * kLanes % kBlockOutputs == 0)
+          __builtin_prefetch(from[n] + ahead_of<N>(t.weight, word) * kBlockOutputs);
+      }
+      const float* x = t.x + word * kWordCodes;
+      add_steps<0>(words, steps, x, sum);
+      add_steps<1>(words, steps, x, sum);
+      add_steps<2>(words, steps, x, sum);
+      add_steps<3>(words, steps, x, sum);
+      add_steps<4>(words, steps, x, sum);
+      add_steps<5>(words, steps, x, sum);
+      add_steps<6>(words, steps, x, sum);
+      add_steps<7>(words, steps, x, sum);
+    }
+    for (int n = 0; n < N; ++n)
+      total[n] += sum[n] * V::load(t.weight.scale +
+                                   scale_index(out + n * kLanes, run.group, t.weight.groups));
+  }
+
+  template <int N>
+  static void stream_alone(const StreamTask& t, int64_t out) {
+    Float total[N] = {};
+    for (const Run* run = t.runs; run < t.runs + t.run_begin[t.stretches]; ++run)
+      add_group(t, *run, out, total);
+    for (int n = 0; n < N; ++n)
+      store_outputs(t, out + n * kLanes, total[n], t.y);
+  }
+
+  /// One row of a symmetric weight: the steps are summed over a group before they are scaled.  That
+  /// needs fewer operations with AVX-512 and fewer registers with the others.
+  static void stream_row(const StreamTask& t) {
+    const int64_t end = t.first + round_up(t.count, kOutputMultiple);
+    int64_t out = t.first;
+    for (; out + 4 * kLanes <= end; out += 4 * kLanes)
+      stream_alone<4>(t, out);
+    for (; out < end; out += 2 * kLanes)
+      stream_alone<2>(t, out);
+  }
+
   template <bool kShort, int M>
   static void stream_up_to(const StreamTask& t) {
     if (t.rows == M)
@@ -159,6 +239,7 @@ struct Int4Kernel {
   }
 
   static void stream(const StreamTask& t) {
+    if (t.rows == 1 && t.weight.zero == nullptr) return stream_row(t);
     if (t.weight.short_scales)
       stream_up_to<true, kStreamRows>(t);
     else
