@@ -33,12 +33,13 @@ void add_batch(const StatisticSet& statistics, bool gradients, const SiteBatch& 
   stats.set_counts(counts);
 }
 
-SiteStats fresh_stats(const StatisticSet& statistics, bool gradients, const LinearSite& site) {
+SiteStats fresh_stats(const StatisticSet& statistics, bool gradients, const LinearSite& site,
+                      at::Device device) {
   SiteStats stats;
   for (const auto& [name, statistic] : statistics.all())
     if (statistic->needs_gradients() == gradients)
       stats.set(name, std::make_shared<Sums>(
-                          empty_sums(*statistic, site.out_features, site.in_features)));
+                          empty_sums(*statistic, site.out_features, site.in_features, device)));
   return stats;
 }
 
@@ -102,10 +103,10 @@ int64_t StatisticSet::bytes(const std::vector<LinearSite>& sites) const {
   return sum;
 }
 
-Sums empty_sums(const Statistic& statistic, int64_t out, int64_t in) {
+Sums empty_sums(const Statistic& statistic, int64_t out, int64_t in, at::Device device) {
   Sums sums;
   for (const SumLayout& sum : statistic.layout(out, in))
-    sums[sum.name] = at::zeros(sum.shape, sum.dtype);
+    sums[sum.name] = at::zeros(sum.shape, at::TensorOptions(sum.dtype).device(device));
   return sums;
 }
 
@@ -115,11 +116,11 @@ void Collector::add(const LinearSite& site, const SiteBatch& batch) {
   const SiteBatch dense{batch.x.contiguous(),
                         batch.g.defined() ? batch.g.contiguous() : at::Tensor()};
   const auto [input, fresh] = inputs_.try_emplace(site.input);
-  if (fresh) input->second = {site.name, fresh_stats(statistics_, false, site)};
+  if (fresh) input->second = {site.name, fresh_stats(statistics_, false, site, dense.x.device())};
   if (input->second.owner == site.name) add_batch(statistics_, false, dense, input->second.stats);
   if (!statistics_.needs_gradients()) return;
   const auto [own, first] = sites_.try_emplace(site.name);
-  if (first) own->second = fresh_stats(statistics_, true, site);
+  if (first) own->second = fresh_stats(statistics_, true, site, dense.x.device());
   add_batch(statistics_, true, dense, own->second);
 }
 

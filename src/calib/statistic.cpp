@@ -21,4 +21,19 @@ void SiteStats::set(const std::string& statistic, std::shared_ptr<Sums> sums) {
   derived_ = std::make_shared<Derived>();
 }
 
+SiteStats SiteStats::to(at::Device device) const {
+  bool there = true;
+  SiteStats moved;
+  for (const auto& [statistic, sums] : sums_) {
+    auto copies = std::make_shared<Sums>();
+    for (const auto& [name, sum] : *sums) {
+      there = there && sum.device() == device;
+      copies->emplace(name, sum.to(device));
+    }
+    moved.sums_[statistic] = std::move(copies);
+  }
+  moved.counts_ = counts_;
+  return there ? *this : moved;
+}
+
 }  // namespace ptq

@@ -32,10 +32,12 @@ void for_each_batch(int64_t sequences, int64_t seq, const SweepSettings& setting
 at::Tensor embed_sequences(const CausalLM& model, const at::Tensor& tokens,
                            const SweepSettings& settings) {
   at::NoGradGuard no_grad;
-  at::Tensor states =
-      at::empty({tokens.size(0), tokens.size(1), model.config().hidden}, at::kFloat);
+  at::Tensor states;
   for_each_batch(tokens.size(0), tokens.size(1), settings, [&](int64_t first, int64_t count) {
-    states.narrow(0, first, count).copy_(model.embed(tokens.narrow(0, first, count)));
+    const at::Tensor embedded = model.embed(tokens.narrow(0, first, count));
+    if (!states.defined())
+      states = at::empty({tokens.size(0), tokens.size(1), embedded.size(2)}, embedded.options());
+    states.narrow(0, first, count).copy_(embedded);
   });
   return states;
 }
@@ -90,7 +92,8 @@ void StageRunner::advance() {
         slot.copy_(state.hidden);
       if (last || !state.carried.defined()) return;
       if (!next.defined())
-        next = at::empty({states_.size(0), states_.size(1), state.carried.size(-1)}, at::kFloat);
+        next = at::empty({states_.size(0), states_.size(1), state.carried.size(-1)},
+                         state.carried.options());
       next.narrow(0, first, count).copy_(state.carried);
     });
     carried_ = next;

@@ -165,7 +165,9 @@ void Evaluation::score_batch(const Batch& batch, std::vector<at::Tensor>& hidden
     for (size_t i = 0; i < sides_.size(); ++i) {
       {
         const Stopwatch watch(sides_[i].seconds);
-        logits.push_back(heads[i].logits(hidden[i].index_select(0, rows)));
+        const at::Tensor scored_states = hidden[i].index_select(0, rows.to(hidden[i].device()));
+        // Scores come from one implementation, whatever the device.
+        logits.push_back(heads[i].logits(scored_states).cpu());
         nll_rows(rows_of(logits[i]), scored.targets.data_ptr<int64_t>() + first,
                  sides_[i].nll->data() + scored_);
       }

@@ -59,11 +59,12 @@ std::map<std::string, std::vector<std::string>> OpenedModel::backend_refusals() 
   return packed->refusals();
 }
 
-OpenedModel open_directory(const std::filesystem::path& directory,
-                           const BackendSelection* backends) {
+OpenedModel open_directory(const std::filesystem::path& directory, const BackendSelection* backends,
+                           at::Device device) {
   OpenedModel opened;
   opened.checkpoint = std::make_shared<Checkpoint>(directory);
-  opened.model = open_model(opened.checkpoint, opened.checkpoint->config());
+  opened.model =
+      open_model(WeightSource{opened.checkpoint, nullptr, device}, opened.checkpoint->config());
   const Json config = find_quantization_config(*opened.checkpoint);
   if (config.is_null()) return opened;
   opened.format = find_format(config);
@@ -72,6 +73,7 @@ OpenedModel open_directory(const std::filesystem::path& directory,
   opened.plan = opened.layout->plan(config, sites, *opened.checkpoint);
   opened.notes = opened.layout->notes(opened.plan, *opened.checkpoint);
   WeightSource weights;
+  weights.device = device;
   const auto source =
       std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout, opened.plan, sites);
   weights.tensors = source;

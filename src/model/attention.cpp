@@ -20,8 +20,11 @@ at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::T
                            const AttentionShape& shape) {
   const int64_t batch = q.size(0), seq = q.size(1);
   const auto by_head = [&](const at::Tensor& x, int64_t heads) {
+    const int64_t group = shape.heads / heads;
     const at::Tensor split = x.reshape({batch, seq, heads, shape.head_dim}).transpose(1, 2);
-    return split.repeat_interleave(shape.heads / heads, 1);
+    return split.unsqueeze(2)
+        .expand({batch, heads, group, seq, shape.head_dim})
+        .reshape({batch, shape.heads, seq, shape.head_dim});
   };
   const at::Tensor position = at::arange(seq, q.options().dtype(at::kLong));
   const at::Tensor distance = position.unsqueeze(1) - position.unsqueeze(0);

@@ -94,7 +94,7 @@ class DecoderBlock : public Block {
 
  private:
   at::Tensor attention(std::vector<at::Tensor> qkv) const {
-    const auto [cos, sin] = rope_->rows(qkv[0].size(1));
+    const auto [cos, sin] = rope_->rows(qkv[0].size(1), qkv[0].device());
     if (q_norm_.defined()) {
       qkv[0] = rms_norm_heads(std::move(qkv[0]), q_norm_, epsilon_);
       qkv[1] = rms_norm_heads(std::move(qkv[1]), k_norm_, epsilon_);
@@ -125,7 +125,7 @@ class Decoder : public CausalLM {
     embedding_ = config.tied_embeddings ? weights_.either(kEmbedding, kHead) : kEmbedding;
     weights_.stored(embedding_, {config.vocab, config.hidden});
     weights_.stored("model.norm.weight", {config.hidden});
-    head_weight();
+    stored_head();
   }
 
   const ModelConfig& config() const override { return config_; }
@@ -151,14 +151,16 @@ class Decoder : public CausalLM {
                     config_.norm_epsilon);
   }
 
-  at::Tensor head_weight() const override {
-    return weights_.stored(config_.tied_embeddings ? embedding_ : kHead,
-                           {config_.vocab, config_.hidden});
-  }
+  at::Tensor head_weight() const override { return stored_head().to(weights_.device()); }
 
   std::string block_prefix(int64_t index) const override { return prefix_of(index); }
 
  private:
+  at::Tensor stored_head() const {
+    return weights_.stored(config_.tied_embeddings ? embedding_ : kHead,
+                           {config_.vocab, config_.hidden});
+  }
+
   ModelConfig config_;
   DecoderFacts facts_;
   Weights weights_;

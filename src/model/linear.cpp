@@ -44,12 +44,15 @@ Linear::Linear(LinearSite site, std::shared_ptr<const PackedWeight> weight, at::
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   if (packed_ == nullptr) return affine(x, weight_, bias_);
-  if (needs_record({x, bias_}))
-    throw std::logic_error(site_.name + " has a packed weight: no autograd, float32 on the CPU");
-  at::Tensor rows = x.reshape({-1, site_.in_features});
+  const bool recorded = at::GradMode::is_enabled() && x.requires_grad();
+  if (recorded || x.scalar_type() != at::kFloat)
+    throw std::logic_error(site_.name + " has a packed weight: no autograd, float32 only");
+  // A packed weight multiplies where it lies: what comes from another device goes there and back.
+  at::Tensor rows = x.reshape({-1, site_.in_features}).to(packed_->device());
   if (rows.stride(1) != 1) rows = rows.contiguous();
   at::Tensor y = at::empty({rows.size(0), site_.out_features}, rows.options());
   packed_->multiply(rows, y);
+  y = y.to(x.device());
   if (bias_.defined()) y.add_(bias_);
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = site_.out_features;

@@ -10,15 +10,17 @@
 namespace ptq {
 namespace {
 
+/// Elsewhere than on the CPU products take float32 only.
 bool read_as_stored(const at::Tensor& weight) {
-  return weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kBFloat16;
+  return weight.scalar_type() == at::kFloat ||
+         (weight.scalar_type() == at::kBFloat16 && weight.is_cpu());
 }
 
 }  // namespace
 
 LmHead::LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes)
     : model_(model), weight_(model.head_weight()), slice_rows_(weight_.size(0)) {
-  buffer_ = at::empty({rows, weight_.size(0)}, at::kFloat);
+  buffer_ = at::empty({rows, weight_.size(0)}, weight_.options().dtype(at::kFloat));
   if (read_as_stored(weight_)) return;
   const int64_t row_bytes = weight_.size(1) * static_cast<int64_t>(sizeof(float));
   slice_rows_ = std::clamp<int64_t>(weight_bytes / row_bytes, 1, weight_.size(0));

@@ -92,6 +92,11 @@ void check(const at::Tensor& x, const at::Tensor& b, bool transposed, const at::
 void multiply_blocks(const at::Tensor& x, const at::Tensor& b, bool transposed,
                      const at::Tensor& y) {
   check(x, b, transposed, y);
+  if (!x.is_cpu()) {  // LibTorch's own product there
+    const at::Tensor right = b.to(at::kFloat);
+    y.copy_(at::matmul(x, transposed ? right.t() : right));
+    return;
+  }
   if (x.size(1) == 0) y.zero_();
   if (y.numel() == 0 || x.size(1) == 0) return;
   const int64_t out = b.size(transposed ? 0 : 1), in = b.size(transposed ? 1 : 0);

@@ -31,13 +31,13 @@ std::vector<double> rope_frequencies(const RopeConfig& config, int64_t head_dim)
   return frequencies;
 }
 
-std::pair<at::Tensor, at::Tensor> RopeTable::rows(int64_t seq) const {
+std::pair<at::Tensor, at::Tensor> RopeTable::rows(int64_t seq, at::Device device) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!cos_.defined() || cos_.size(0) < seq) {
+  if (!cos_.defined() || cos_.size(0) < seq || cos_.device() != device) {
     const at::Tensor position = at::arange(seq, at::kDouble);
     const at::Tensor angle = at::outer(position, at::tensor(frequencies_, at::kDouble));
-    cos_ = angle.cos().to(at::kFloat);
-    sin_ = angle.sin().to(at::kFloat);
+    cos_ = angle.cos().to(device, at::kFloat);
+    sin_ = angle.sin().to(device, at::kFloat);
   }
   return {cos_.narrow(0, 0, seq), sin_.narrow(0, 0, seq)};
 }

@@ -20,8 +20,8 @@ class RopeTable {
   RopeTable(const RopeConfig& config, int64_t head_dim)
       : frequencies_(rope_frequencies(config, head_dim)) {}
 
-  /// {cos, sin}, float32 [seq, head_dim/2] each.  Safe to call from several threads.
-  std::pair<at::Tensor, at::Tensor> rows(int64_t seq) const;
+  /// {cos, sin}, float32 [seq, head_dim/2] each, on `device`.  Safe to call from several threads.
+  std::pair<at::Tensor, at::Tensor> rows(int64_t seq, at::Device device) const;
 
  private:
   std::vector<double> frequencies_;

@@ -171,6 +171,10 @@ void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::
       (weighted && (weights.scalar_type() != at::kFloat || !weights.is_contiguous() ||
                     weights.numel() != a.size(0))))
     throw std::logic_error("a transposed product: the shapes or the weights do not fit");
+  if (!a.is_cpu()) {
+    sum.addmm_((weighted ? a * weights.unsqueeze(1) : a).t(), b);
+    return;
+  }
   const kernels::Table& kernel = kernels::table();
   const int64_t tokens = a.size(0), m = a.size(1), n = b.size(1);
   const int64_t depth_most = std::min(tokens, kDepth);
@@ -199,6 +203,10 @@ void add_transposed_product(const at::Tensor& a, const at::Tensor& b, const at::
 
 void add_squared_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum) {
   require_rows({sum});
+  if (!a.is_cpu()) {
+    sum.add_(at::matmul(a.t(), b).square_());
+    return;
+  }
   float* c = sum.data_ptr<float>();
   for_each_tile(a, b, [&](const Tile& tile) {
     for (int64_t i = 0; i < tile.rows; ++i) {
@@ -211,6 +219,10 @@ void add_squared_product(const at::Tensor& a, const at::Tensor& b, const at::Ten
 }
 
 void add_squared_product_columns(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum) {
+  if (!a.is_cpu()) {
+    sum.add_(at::matmul(a.t(), b).square_().sum(0, /*keepdim=*/false, at::kDouble));
+    return;
+  }
   // Each row of tasks adds into its own sums, so that the bits do not depend on which came first.
   const int64_t height = Tasks(1, 1).height;
   const at::Tensor partial = at::zeros({divide_up(a.size(1), height), b.size(1)}, at::kDouble);

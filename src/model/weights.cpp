@@ -32,7 +32,8 @@ at::Tensor Weights::stored(const std::string& name, const std::vector<int64_t>& 
 }
 
 at::Tensor Weights::load(const std::string& name, const std::vector<int64_t>& shape) const {
-  at::Tensor copy = stored(name, shape).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  at::Tensor copy =
+      stored(name, shape).to(device_, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   source_->release(name);
   return copy.contiguous();
 }
@@ -52,7 +53,7 @@ at::Tensor Weights::rows(const std::string& name, const std::vector<int64_t>& sh
       (flat.min().item<int64_t>() < 0 || flat.max().item<int64_t>() >= table.size(0)))
     throw std::logic_error("a row outside 0 … " + std::to_string(table.size(0) - 1) + " of " +
                            name + " was asked for");
-  at::Tensor rows = table.index_select(0, flat).to(at::kFloat);
+  at::Tensor rows = table.index_select(0, flat).to(device_, at::kFloat);
   source_->release(name);
   std::vector<int64_t> sizes = ids.sizes().vec();
   sizes.push_back(table.size(1));

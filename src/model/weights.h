@@ -13,13 +13,18 @@ namespace ptq {
 class Weights {
  public:
   explicit Weights(WeightSource source)
-      : source_(std::move(source.tensors)), packed_(std::move(source.packed)) {}
+      : source_(std::move(source.tensors)),
+        packed_(std::move(source.packed)),
+        device_(source.device) {}
 
-  /// The tensor as stored.  Throws FormatError naming it if it is absent, not of a floating dtype
-  /// or not of `shape`.
+  /// Where what it loads lies.
+  at::Device device() const { return device_; }
+
+  /// The tensor as stored, on the CPU.  Throws FormatError naming it if it is absent, not of a
+  /// floating dtype or not of `shape`.
   at::Tensor stored(const std::string& name, const std::vector<int64_t>& shape) const;
 
-  /// A float32 copy; the source's pages are given back.  Throws as `stored`.
+  /// A float32 copy on the device; the source's pages are given back.  Throws as `stored`.
   at::Tensor load(const std::string& name, const std::vector<int64_t>& shape) const;
 
   /// `name`, or `other` where only that is stored: tied tensors have either name on disk.
@@ -30,13 +35,15 @@ class Weights {
   /// The linear of a site: weight, dense or packed as the source has it, and, if `bias`, bias.
   Linear load_linear(const LinearSite& site, bool bias) const;
 
-  /// Rows `ids` int64 [...] of the table `name`, as float32 [..., width]; only they are read.
+  /// Rows `ids`, int64 [...] on the CPU, of the table `name`, as float32 [..., width] on the
+  /// device; only they are read.
   at::Tensor rows(const std::string& name, const std::vector<int64_t>& shape,
                   const at::Tensor& ids) const;
 
  private:
   std::shared_ptr<const TensorSource> source_;
   std::shared_ptr<const PackedLinears> packed_;
+  at::Device device_;
 };
 
 }  // namespace ptq

@@ -17,12 +17,15 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   QuantizedSite quantized;
   {
     const Stopwatch watch(seconds);
+    const at::Device device = linear.weight().device();
+    const at::Tensor weight =
+        session.quantizer->takes(device.type()) ? linear.weight() : linear.weight().cpu();
     quantized = with_context("quantizing " + site.name, [&] {
-      return session.quantizer->quantize({site, linear.weight(), stats, session.dtype_of(site)},
+      return session.quantizer->quantize({site, weight, stats, session.dtype_of(site)},
                                          planned->second);
     });
     // Without calibration data nothing runs through the block.
-    if (session.calibrated()) linear.set_weight(quantized.weight.dequantize());
+    if (session.calibrated()) linear.set_weight(quantized.weight.dequantize().to(device));
   }
   session.seconds.quantize += seconds;
   for (const std::string& fallback : quantized.fallbacks)
@@ -56,6 +59,7 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Te
     if (runner && any_planned(session, stage)) {
       const Stopwatch watch(session.seconds.statistics);
       stats = runner->collect(session.statistics);
+      if (!session.quantizer->takes(states.device().type())) stats = stats.to(at::kCPU);
     }
     for (Linear& linear : stage.linears)
       quantize_linear(session, linear,

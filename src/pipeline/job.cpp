@@ -24,6 +24,7 @@ Json QuantizeJob::to_json() const {
           // whole tensor of more than 32768 elements among them, so that the last digit of a
           // reported error, and of the mean diagonal of so wide a Gram matrix, depends on it.
           {"threads", threads},
+          {"device", device},
           {"memory_limit_bytes", memory_limit_bytes},
           {"max_fallbacks", max_fallbacks}};
 }

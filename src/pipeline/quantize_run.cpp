@@ -115,8 +115,9 @@ void QuantizeRun::resume_block(Block& block, int64_t index) {
       for (Linear& linear : stage.linears)
         if (const auto planned = session_.plan.plan.find(linear.site().name);
             planned != session_.plan.plan.end())
-          linear.set_weight(
-              session_.format->unpack(linear.site(), planned->second, shard).dequantize());
+          linear.set_weight(session_.format->unpack(linear.site(), planned->second, shard)
+                                .dequantize()
+                                .to(states_.device()));
     const Stopwatch watch(session_.seconds.forward);
     // Stage by stage, as the run that was interrupted did: the same sums in the same order.
     StageRunner runner(block, states_, session_.sweep);

@@ -9,6 +9,7 @@
 #include "input_identity.h"
 #include "ptq/core/version.h"
 #include "ptq/io/memory.h"
+#include "ptq/model/device.h"
 #include "ptq/report/table.h"
 
 namespace ptq::detail {
@@ -39,7 +40,9 @@ int64_t total_bytes(const Checkpoint& checkpoint) {
 }  // namespace
 
 Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
-    : job(the_job), listener(the_listener), input(open_directory(the_job.model)) {
+    : job(the_job),
+      listener(the_listener),
+      input(open_directory(the_job.model, nullptr, open_device(the_job.device))) {
   if (!input.format.empty())
     throw UnsupportedError(job.model.string() + " is already quantized (" + input.format + ")",
                            "start from the full-precision checkpoint");

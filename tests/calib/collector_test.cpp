@@ -139,6 +139,20 @@ TEST(StatisticSet, RefusesUnknownNamesAndOptions) {
                ptq::ConfigError);
 }
 
+TEST(SiteStats, MovesAndIsItselfWhereItLies) {
+  SiteStats stats;
+  stats.set("gram", std::make_shared<ptq::Sums>(ptq::Sums{{"sum", at::eye(2)}}));
+  stats.set_counts({3, 12, 9});
+  stats.derived<int>("kept", [] { return 5; });
+  const SiteStats same = stats.to(at::kCPU);
+  EXPECT_TRUE(same.sum("gram").is_same(stats.sum("gram")));
+  EXPECT_EQ(same.derived<int>("kept", [] { return 6; }), 5);
+  const SiteStats moved = stats.to(at::Device(at::kMeta));
+  EXPECT_TRUE(moved.sum("gram").is_meta());
+  EXPECT_EQ(moved.counts().tokens, 12);
+  EXPECT_EQ(moved.derived<int>("kept", [] { return 6; }), 6);
+}
+
 TEST(SiteStats, RefusesWhatWasNotCollected) {
   const Pair pair;
   const SiteStats stats = ptq::test::collected("gram", {{pair.batch.x, {}}});

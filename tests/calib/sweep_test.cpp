@@ -3,7 +3,10 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
+
+#include "support/tiny_model.h"
 
 namespace {
 
@@ -107,6 +110,27 @@ TEST(AdvanceBlock, EqualsTheStageWiseRun) {
   runner.advance();
   runner.advance();
   EXPECT_TRUE(whole.equal(staged));
+}
+
+TEST(StageRunner, StaysOnTheDeviceOfItsStates) {
+  // LibTorch's "meta" computes shapes only and refuses to mix with other devices.
+  const at::NoGradGuard no_grad;
+  const at::Device meta(at::kMeta);
+  const ptq::testing::TinyModel tiny = ptq::testing::tiny_llama();
+  const auto model = ptq::open_model(ptq::WeightSource{tiny.source(), nullptr, meta}, tiny.config);
+  const ptq::SweepSettings settings;
+  at::Tensor states = ptq::embed_sequences(*model, ptq::testing::random_tokens(3, 8, 96), settings);
+  const auto block = model->load_block(0);
+  ptq::StageRunner runner(*block, states, settings);
+  const ptq::StatisticSet statistics({"gram"});
+  for (const ptq::Stage& stage : block->stages()) {
+    const int64_t in = stage.linears.front().site().in_features;
+    const ptq::SiteStats stats = runner.collect(statistics);
+    EXPECT_EQ(stats.sum("gram").device(), meta);
+    EXPECT_EQ(stats.sum("gram").sizes(), (std::vector<int64_t>{in, in}));
+    runner.advance();
+  }
+  EXPECT_EQ(states.device(), meta);
 }
 
 TEST(StageRunner, RefusesStatisticsThatNeedGradients) {

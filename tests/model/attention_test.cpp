@@ -44,7 +44,7 @@ TEST(Rope, TurnsByTheAngleOfThePosition) {
   RopeConfig config;
   config.theta = 100;
   const RopeTable table(config, 4);
-  const auto [cos, sin] = table.rows(3);
+  const auto [cos, sin] = table.rows(3, at::kCPU);
   const at::Tensor x = at::tensor({1.0F, 0.0F, 0.0F, 2.0F}).reshape({1, 1, 4}).repeat({1, 3, 1});
   const at::Tensor y = rotate(x.clone(), cos, sin);
   for (int64_t t = 0; t < 3; ++t) {
@@ -58,9 +58,9 @@ TEST(Rope, TurnsByTheAngleOfThePosition) {
 
 TEST(Rope, TableGrowsAndKeepsItsRows) {
   const RopeTable table(RopeConfig{}, 8);
-  const at::Tensor few = table.rows(5).first.clone();
-  EXPECT_TRUE(at::equal(table.rows(50).first.narrow(0, 0, 5), few));
-  EXPECT_EQ(table.rows(7).second.size(0), 7);
+  const at::Tensor few = table.rows(5, at::kCPU).first.clone();
+  EXPECT_TRUE(at::equal(table.rows(50, at::kCPU).first.narrow(0, 0, 5), few));
+  EXPECT_EQ(table.rows(7, at::kCPU).second.size(0), 7);
 }
 
 TEST(Rope, Llama3KeepsShortWavesAndStretchesLongOnes) {

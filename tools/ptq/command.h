@@ -24,9 +24,9 @@ struct CommonArgs {
 /// Adds --threads, --device, --json, --log-level and --config to `command`.
 void add_common(CLI::App& command, CommonArgs& args);
 
-/// Sets the log level and the number of threads.  Throws UnsupportedError for a device this build
-/// cannot use.
-void apply_common(CommonArgs& args);
+/// Sets the log level and the number of threads.  Throws UnsupportedError for another device than
+/// the CPU unless the command takes it `on_device`.
+void apply_common(CommonArgs& args, bool on_device = false);
 
 // One per command: declares its options and runs it as the subcommand's callback.
 void add_quantize(CLI::App& app, CommonArgs& common);

@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "command.h"
+#include "ptq/model/device.h"
 
 namespace ptq::cli {
 namespace {
@@ -46,14 +47,15 @@ void add_common(CLI::App& command, CommonArgs& args) {
       ->capture_default_str();
 }
 
-void apply_common(CommonArgs& args) {
+void apply_common(CommonArgs& args, bool on_device) {
   auto logger = spdlog::stderr_color_st("ptq");
   logger->set_pattern("%^%l%$: %v");
   logger->set_level(spdlog::level::from_str(args.log_level));
   spdlog::set_default_logger(logger);
-  if (args.device == "cuda")
-    throw UnsupportedError("--device cuda: this build computes on the CPU only",
+  if (args.device != "cpu" && !on_device)
+    throw UnsupportedError("--device " + args.device + ": this command computes on the CPU only",
                            "leave --device out");
+  open_device(args.device);
   if (args.threads == 0)
     args.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   // Debian's LibTorch starts with one thread.

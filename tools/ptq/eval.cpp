@@ -12,6 +12,7 @@
 #include "ptq/io/dataset.h"
 #include "ptq/io/memory.h"
 #include "ptq/io/tokenizer.h"
+#include "ptq/model/device.h"
 #include "ptq/report/table.h"
 
 namespace ptq::cli {
@@ -61,8 +62,12 @@ std::string text_of(const EvalArgs& args, const EvalResult& result) {
          human_bytes(peak_rss_bytes()) + "\n";
 }
 
-OpenedModel open_on_backends(const EvalArgs& args, const BackendSelection& backends) {
-  OpenedModel opened = open_directory(args.model, &backends);
+OpenedModel open_on_backends(const EvalArgs& args, const BackendSelection& backends,
+                             at::Device device) {
+  // No backend multiplies where a GPU's activations lie: unless one is asked for, a block's linears
+  // are dequantized while it is in memory.
+  const bool dense = !device.is_cpu() && args.backend == "auto";
+  OpenedModel opened = open_directory(args.model, dense ? nullptr : &backends, device);
   if (opened.plan.empty() && args.backend != "auto")
     throw UnsupportedError(
         "--backend " + args.backend + ": " + args.model + " has no quantized linear for it to run",
@@ -75,6 +80,8 @@ OpenedModel open_on_backends(const EvalArgs& args, const BackendSelection& backe
 /// The linears by what they run on.
 std::map<std::string, int64_t> count_backends(const OpenedModel& opened) {
   std::map<std::string, int64_t> count;
+  if (opened.packed == nullptr && !opened.plan.empty())
+    count["dequantized"] = static_cast<int64_t>(opened.plan.size());
   for (const auto& [site, backend] : opened.backend_of())
     ++count[backend];
   return count;
@@ -97,13 +104,14 @@ void warn_of_refusals(const OpenedModel& opened, ConsoleProgress& progress) {
 }
 
 void run_eval(const EvalArgs& args, CommonArgs& common) {
-  apply_common(common);
+  apply_common(common, /*on_device=*/true);
   catch_interrupts();
   ConsoleProgress progress;
+  const at::Device device = open_device(common.device);
   const BackendSelection backends(args.backend);
-  const OpenedModel opened = open_on_backends(args, backends);
+  const OpenedModel opened = open_on_backends(args, backends, device);
   OpenedModel reference;
-  if (!args.reference.empty()) reference = open_directory(args.reference);
+  if (!args.reference.empty()) reference = open_directory(args.reference, nullptr, device);
   GateRequest gates{args.max_perplexity, args.max_kl, std::nullopt, args.tolerance};
   if (!args.baseline.empty()) gates.baseline = read_baseline(args.baseline);
   if (args.max_kl && !reference.model) throw ConfigError("--max-kl needs a --reference");
@@ -123,6 +131,7 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   progress.note("evaluated " + std::to_string(result.tokens) + " tokens");
   Json json = result.to_json();
   json["peak_rss_bytes"] = peak_rss_bytes();
+  json["device"] = common.device;
   json["backends"] = count_backends(opened);
   json["backends_left_out"] = backends.left_out();
   json["backend_refusals"] = opened.backend_refusals();

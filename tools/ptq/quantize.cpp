@@ -81,7 +81,7 @@ void declare_run(CLI::App& command, QuantizeArgs& args) {
 }
 
 void run_quantize(QuantizeArgs& args, CommonArgs& common) {
-  apply_common(common);
+  apply_common(common, /*on_device=*/true);
   catch_interrupts();
   QuantizeJob& job = args.job;
   job.model = args.model;
@@ -93,6 +93,7 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);
   job.verify = !args.no_verify;
   job.threads = common.threads;
+  job.device = common.device;
   job.command = common.command_line;
   if (args.out.empty() && !args.dry_run)
     throw ConfigError("--out is required", "name the output directory, or --dry-run");

@@ -28,10 +28,13 @@ class PackedWeight {
  public:
   virtual ~PackedWeight() = default;
 
+  /// Where `multiply` takes its tensors.
+  virtual at::Device device() const { return at::kCPU; }
+
   /// y = x Wᵀ: `x` and `y` float32 [rows, in] and [rows, out] with contiguous rows.  W is the
   /// dequantized weight, s·(q − z) rounded once, with the sparse values in their places; on unit
-  /// vectors the result is W bit for bit.  A result row depends on its own input row only, to the
-  /// last bit, and not on the number of threads.
+  /// vectors the result is W bit for bit.  A result row depends on its own input row and on whether
+  /// it is the only one, to the last bit, and not on the number of threads.
   virtual void multiply(const at::Tensor& x, const at::Tensor& y) const = 0;
 
   /// Memory that it holds.

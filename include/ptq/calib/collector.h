@@ -36,8 +36,8 @@ class StatisticSet {
   Json options_ = Json::object();
 };
 
-/// Zeros of every sum of `statistic` for a linear [out, in].
-Sums empty_sums(const Statistic& statistic, int64_t out, int64_t in);
+/// Zeros of every sum of `statistic` for a linear [out, in], on `device`.
+Sums empty_sums(const Statistic& statistic, int64_t out, int64_t in, at::Device device = at::kCPU);
 
 /// The sums of the linears that a sweep is at.  What depends on the input only is summed once for
 /// the linears that read it: with the first of them that was added.

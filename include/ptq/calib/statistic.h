@@ -69,6 +69,9 @@ class SiteStats {
   bool has(const std::string& statistic) const { return sums_.count(statistic) > 0; }
   const DataCounts& counts() const& { return counts_; }
 
+  /// The same on `device`, with nothing derived yet; this object where all lies there.
+  SiteStats to(at::Device device) const;
+
   /// Every statistic's sums, by its name.
   const std::map<std::string, std::shared_ptr<Sums>>& all() const& { return sums_; }
 

@@ -33,7 +33,7 @@ void for_each_batch(int64_t sequences, int64_t seq, const SweepSettings& setting
                     const std::function<void(int64_t first, int64_t count)>& body);
 
 /// The residual stream in front of block 0: int64 [sequences, seq] -> float32 [sequences, seq,
-/// hidden].
+/// hidden] where the model computes.
 at::Tensor embed_sequences(const CausalLM& model, const at::Tensor& tokens,
                            const SweepSettings& settings);
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <c10/core/Device.h>
+
 #include "ptq/backends/selection.h"
 #include "ptq/formats/format.h"
 #include "ptq/io/checkpoint.h"
@@ -35,8 +37,10 @@ struct OpenedModel {
 /// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError
 /// for a quantization_config of a format that is not known.  With `backends` (may be null) the
 /// model's quantized linears run on packed weights, each on the backend chosen for it; throws
-/// UnsupportedError naming the linear before any weight is packed if one has none.
+/// UnsupportedError naming the linear before any weight is packed if one has none.  The model
+/// computes on `device`; packed weights lie where their backend has them.
 OpenedModel open_directory(const std::filesystem::path& directory,
-                           const BackendSelection* backends = nullptr);
+                           const BackendSelection* backends = nullptr,
+                           at::Device device = at::kCPU);
 
 }  // namespace ptq

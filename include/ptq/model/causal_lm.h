@@ -24,7 +24,8 @@ class CausalLM {
   /// Every quantizable linear of all blocks, in execution order; loads no weight, checks no shape.
   virtual std::vector<LinearSite> sites() const = 0;
 
-  /// int64 [batch, seq] -> float32 [batch, seq, hidden].  Throws std::logic_error for an id outside
+  /// int64 [batch, seq] on the CPU -> float32 [batch, seq, hidden] where the model computes
+  /// (WeightSource::device).  Throws std::logic_error for an id outside
   /// the vocabulary.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
@@ -36,8 +37,8 @@ class CausalLM {
   /// [tokens, width of the head].
   virtual at::Tensor final_norm(const at::Tensor& hidden) const = 0;
 
-  /// The LM head's weight as stored, [vocab, width], in the checkpoint's dtype; callers convert it
-  /// chunk by chunk.
+  /// The LM head's weight as stored, [vocab, width], in the checkpoint's dtype, where the model
+  /// computes; callers convert it chunk by chunk.
   virtual at::Tensor head_weight() const = 0;
 
   /// float32 [tokens, hidden] -> logits float32 [tokens, vocab]; for tests and small inputs (no

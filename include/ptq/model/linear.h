@@ -27,7 +27,7 @@ class Linear {
   Linear(LinearSite site, std::shared_ptr<const PackedWeight> weight, at::Tensor bias);
 
   /// float32 [..., in] -> [..., out].  Throws std::logic_error for a packed weight if autograd
-  /// records or `x` is not float32 on the CPU.
+  /// records or `x` is not float32.
   at::Tensor forward(const at::Tensor& x) const;
   /// For a recorded pass that needs the gradient of `x` and not the values: zeros of the shape of
   /// `forward` whose gradient is that of `forward`, without the product; or `forward` itself where

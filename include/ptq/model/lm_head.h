@@ -13,9 +13,9 @@ class LmHead {
   static constexpr int64_t kRows = 256;                  ///< of logits that are worth a call
   static constexpr int64_t kBytes = int64_t{512} << 20;  ///< of a converted head that is kept
 
-  /// `rows`: at most so many a call.  float32 and bfloat16 heads are read as stored.  Others are
-  /// converted: once if the float32 weight is at most `weight_bytes`, else in slices of that size
-  /// at each call.
+  /// `rows`: at most so many a call.  float32 heads, and bfloat16 ones on the CPU, are read as
+  /// stored.  Others are converted: once if the float32 weight is at most `weight_bytes`, else in
+  /// slices of that size at each call.
   explicit LmHead(const CausalLM& model, int64_t rows = kRows, int64_t weight_bytes = kBytes);
 
   /// float32 [n, hidden] -> logits, float32 [n, vocab]; the next call overwrites them.

@@ -3,10 +3,12 @@
 
 namespace ptq {
 
-// Matrix products by this library's own kernels, without autograd.  All tensors are float32 (a
-// weight may be bfloat16).  Each throws std::logic_error for dtypes or shapes that do not fit, and
-// for a result, or a factor of a transposed product, without contiguous rows; other factors are
-// copied.  A result has the same bits whatever the number of threads.
+// Matrix products by this library's own kernels, without autograd; on another device than the CPU,
+// where all tensors of a call must lie, by LibTorch's, whose sums have their own order.  All
+// tensors are float32 (a weight may be bfloat16).  Each throws std::logic_error for dtypes or
+// shapes that do not fit, and for a result, or a factor of a transposed product, without contiguous
+// rows; other factors are copied.  On the CPU a result has the same bits whatever the number of
+// threads.
 
 /// x Wᵀ + b: `x` [rows, in], `weight` float32 or bfloat16 [out, in], `bias` [out] or undefined ->
 /// [rows, out].  A result row depends on its own input row only, to the last bit.

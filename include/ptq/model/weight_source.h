@@ -1,6 +1,8 @@
 #pragma once
 #include <memory>
 
+#include <c10/core/Device.h>
+
 #include "ptq/backends/backend.h"
 #include "ptq/io/checkpoint.h"
 #include "ptq/model/site.h"
@@ -21,6 +23,7 @@ class PackedLinears {
 struct WeightSource {
   std::shared_ptr<const TensorSource> tensors;
   std::shared_ptr<const PackedLinears> packed = nullptr;  ///< null: every weight is a tensor
+  at::Device device = at::kCPU;  ///< where the model computes: what it loads is copied there
 };
 
 }  // namespace ptq

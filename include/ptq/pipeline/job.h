@@ -24,7 +24,8 @@ struct QuantizeJob {
   /// What at::set_num_threads was given, for the manifest and the comparison on --resume.  The run
   /// works on at::get_num_threads() processors whatever stands here.
   int threads = 1;
-  std::string command;  ///< as typed, for the manifest
+  std::string device = "cpu";  ///< where the sweep and what goes with it run: see open_device
+  std::string command;         ///< as typed, for the manifest
 
   /// The settings that decide the output's bytes.
   Json to_json() const;

@@ -43,6 +43,10 @@ class Quantizer {
     return 0;
   }
 
+  /// Whether `quantize` takes weight and statistics that lie on a device of this type; the result
+  /// lies on the CPU.  Where it does not, it is given copies on the CPU.
+  virtual bool takes(at::DeviceType type) const { return type == at::kCPU; }
+
   /// Quantizes one linear.  The group size divides in_features.  Throws NumericalError when no safe
   /// fallback is left.
   virtual QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const = 0;

@@ -27,6 +27,12 @@ at::Tensor row_energy(const at::Tensor& g);
 template <class Term>
 void add_column_sums(const at::Tensor& rows, const at::Tensor& sum, const Term& term) {
   constexpr int64_t kColumns = 256, kRun = 8;
+  if (!rows.is_cpu()) {  // `term` runs here
+    const at::Tensor part = at::zeros(sum.sizes(), at::kDouble);
+    add_column_sums(rows.cpu(), part, term);
+    sum.add_(part.to(sum.device()));
+    return;
+  }
   const int64_t tokens = rows.size(0), n = rows.size(1);
   const float* x = rows.data_ptr<float>();
   double* total = sum.data_ptr<double>();

@@ -135,7 +135,7 @@ class OptModel : public CausalLM {
     config_.tied_embeddings = facts_.tied;
     embedding_ = facts_.tied ? weights_.either(kEmbedding, kHead) : kEmbedding;
     weights_.stored(embedding_, {config.vocab, facts_.embedding});
-    head_weight();
+    stored_head();
   }
 
   const ModelConfig& config() const override { return config_; }
@@ -172,13 +172,14 @@ class OptModel : public CausalLM {
     return projected() ? affine(x, project("out", facts_.embedding, config_.hidden)) : x;
   }
 
-  at::Tensor head_weight() const override {
-    return weights_.stored(facts_.tied ? embedding_ : kHead, {config_.vocab, facts_.embedding});
-  }
+  at::Tensor head_weight() const override { return stored_head().to(weights_.device()); }
 
   std::string block_prefix(int64_t index) const override { return prefix_of(index); }
 
  private:
+  at::Tensor stored_head() const {
+    return weights_.stored(facts_.tied ? embedding_ : kHead, {config_.vocab, facts_.embedding});
+  }
   bool projected() const { return facts_.embedding != config_.hidden; }
   at::Tensor project(const std::string& way, int64_t out, int64_t in) const {
     return weights_.load("model.decoder.project_" + way + ".weight", {out, in});
