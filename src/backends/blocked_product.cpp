@@ -19,32 +19,45 @@ int64_t divide_up(int64_t value, int64_t by) {
   return (value + by - 1) / by;
 }
 
-/// x in panels of rows, one stretch of kDepth positions after the other.
-class PackedRows {
+/// The rows of x where they lie, or in panels, one stretch of kDepth positions after the other.
+class LeftRows {
  public:
-  PackedRows(const at::Tensor& x, float* memory)
-      : depth_(x.size(1)), padded_(round_up(x.size(0), kernel_table().rows)), memory_(memory) {
-    const KernelTable& kernel = kernel_table();
-    const float* from = x.data_ptr<float>();
-    const int64_t stride = x.stride(0), rows = x.size(0);
-    parallel_tasks(padded_ / kernel.rows, [&](int64_t i) {
-      const int64_t row = i * kernel.rows;
-      for (int64_t begin = 0; begin < depth_; begin += kDepth) {
-        const int64_t depth = std::min(kDepth, depth_ - begin);
-        kernel.pack_left(from + row * stride + begin, stride, std::min(kernel.rows, rows - row),
-                         depth, memory_ + begin * padded_ + row * depth);
-      }
-    });
+  LeftRows(const at::Tensor& x, Scratch& scratch)
+      : rows_(x.data_ptr<float>()),
+        stride_(x.stride(0)),
+        padded_(round_up(x.size(0), kernel_table().rows)) {
+    // Rows a page apart meet in the same few sets of the L1 cache: those are worth a copy.
+    constexpr int64_t kPageFloats = 1024;
+    if (stride_ % kPageFloats == 0) pack(x, scratch.floats(padded_ * x.size(1)));
   }
 
-  /// The rows from `row` on, a multiple of KernelTable::rows.
-  const float* at(int64_t row, int64_t begin, int64_t depth) const {
-    return memory_ + begin * padded_ + row * depth;
+  /// Makes the rows from `row` on, a multiple of KernelTable::rows, the left side of `product`,
+  /// whose depth is set: its positions from `begin` on.
+  void put(int64_t row, int64_t begin, kernels::Product& product) const {
+    product.packed_a = panels_ != nullptr;
+    product.a_stride = product.packed_a ? product.depth : stride_;
+    product.a = product.packed_a ? panels_ + begin * padded_ + row * product.depth
+                                 : rows_ + row * stride_ + begin;
   }
 
  private:
-  int64_t depth_, padded_;
-  float* memory_;
+  void pack(const at::Tensor& x, float* memory) {
+    const KernelTable& kernel = kernel_table();
+    const int64_t rows = x.size(0), positions = x.size(1);
+    parallel_tasks(padded_ / kernel.rows, [&](int64_t i) {
+      const int64_t row = i * kernel.rows;
+      for (int64_t begin = 0; begin < positions; begin += kDepth) {
+        const int64_t depth = std::min(kDepth, positions - begin);
+        kernel.pack_left(rows_ + row * stride_ + begin, stride_, std::min(kernel.rows, rows - row),
+                         depth, memory + begin * padded_ + row * depth);
+      }
+    });
+    panels_ = memory;
+  }
+
+  const float* rows_;
+  int64_t stride_, padded_;
+  const float* panels_ = nullptr;
 };
 
 /// The outputs and rows of one task.
@@ -52,7 +65,7 @@ struct Part {
   int64_t first, outputs, row, rows;
 };
 
-void multiply_part(const Part& part, const PackedRows& x, const PanelSource& weight,
+void multiply_part(const Part& part, const LeftRows& x, const PanelSource& weight,
                    int64_t positions, const at::Tensor& y) {
   const KernelTable& kernel = kernel_table();
   static thread_local Scratch scratch;
@@ -61,8 +74,7 @@ void multiply_part(const Part& part, const PackedRows& x, const PanelSource& wei
   float* packed = scratch.floats(panels * kernel.panel * longest);
   for (int64_t begin = 0; begin < positions; begin += kDepth) {
     kernels::Product product;
-    product.packed_a = true;
-    product.depth = product.a_stride = std::min(kDepth, positions - begin);
+    product.depth = std::min(kDepth, positions - begin);
     product.b = packed;
     product.panel_stride = kernel.panel * product.depth;
     product.c_stride = y.stride(0);
@@ -72,7 +84,7 @@ void multiply_part(const Part& part, const PackedRows& x, const PanelSource& wei
       weight.fill(part.first + i * kernel.panel, begin, product.depth,
                   packed + i * product.panel_stride);
     for (int64_t row = part.row; row < part.row + part.rows; row += kInnerRows) {
-      product.a = x.at(row, begin, product.depth);
+      x.put(row, begin, product);
       product.c = y.data_ptr<float>() + row * y.stride(0) + part.first;
       product.rows = std::min(kInnerRows, part.row + part.rows - row);
       kernel.multiply(product);
@@ -84,7 +96,7 @@ void multiply_rows(const at::Tensor& x, const PanelSource& weight, const at::Ten
   const KernelTable& kernel = kernel_table();
   static thread_local Scratch scratch;
   const int64_t rows = x.size(0), positions = x.size(1), outputs = y.size(1);
-  const PackedRows packed(x, scratch.floats(round_up(rows, kernel.rows) * positions));
+  const LeftRows left(x, scratch);
   const int64_t most = std::max(kPanelFloats / std::min(kDepth, positions), kernel.panel);
   const int64_t width = round_up(divide_up(outputs, divide_up(outputs, most)), kernel.panel);
   const int64_t across = divide_up(outputs, width);
@@ -96,7 +108,7 @@ void multiply_rows(const at::Tensor& x, const PanelSource& weight, const at::Ten
   parallel_tasks(across * down, [&](int64_t task) {
     const int64_t first = task % across * width, row = task / across * height;
     multiply_part({first, std::min(width, outputs - first), row, std::min(height, rows - row)},
-                  packed, weight, positions, y);
+                  left, weight, positions, y);
   });
 }
 
