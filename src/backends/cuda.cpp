@@ -40,11 +40,7 @@ class Device {
 
  private:
   void check(int32_t status) const {
-    if (status == kW4a16Ok) return;
-    const std::string text = std::string("backend cuda: ") + api_.last_error();
-    if (status == kW4a16OutOfMemory) throw ResourceError(text, kOtherBackend);
-    if (status == kW4a16Unavailable) throw UnsupportedError(text, kOtherBackend);
-    throw Error(text);
+    cuda::check_status(api_, status, "backend cuda", kOtherBackend);
   }
 
   const W4a16Api& api_;

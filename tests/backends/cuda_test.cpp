@@ -5,6 +5,7 @@
 
 #include "host_module.h"
 #include "ptq/backends/backend.h"
+#include "ptq/backends/device_columns.h"
 #include "ptq/core/error.h"
 
 namespace ptq {
@@ -119,6 +120,46 @@ TEST(CudaBackend, FailuresOfTheModuleHaveTheirKindIfPossible) {
   const at::Tensor x = at::ones({host_module::kFailingRows, 64});
   const at::Tensor y = at::empty({host_module::kFailingRows, 8});
   expect_refusal<Error>([&] { packed->multiply(x, y); }, "a bad launch", "");
+}
+
+/// Two columns of one row, w = 0.3 and 0.7, that 4-bit codes of scale 1 and zero point 8 round.
+struct TwoColumns {
+  float weight[2] = {0.3F, 0.7F}, feedback[4] = {0, 0.9F, 0, 0};
+  float pivot[2] = {1, 1}, added[2] = {0, 0}, scale[1] = {1}, miss[2] = {};
+  int64_t order[2] = {1, 0};
+  int32_t group[2] = {0, 0};
+  uint8_t zero[1] = {8}, q[2] = {};
+  double error[1] = {};
+  DeviceColumns view{weight, nullptr, feedback, 1,    2, 0,     2, order, group,
+                     pivot,  added,   scale,    zero, 1, 15.0F, q, miss,  error};
+};
+
+// The stand-in's device memory is the host's.
+TEST(CudaBackend, RoundsColumnsThroughTheModuleIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  EXPECT_EQ(device_columns_unavailable(), std::nullopt);
+  TwoColumns columns;
+  round_columns_on_device(host_module::kDevice, nullptr, columns.view);
+  EXPECT_EQ(columns.q[1], 9);  // 0.7 misses −0.3, of which 0.9 go to the other
+  EXPECT_EQ(columns.q[0], 8);
+  EXPECT_FLOAT_EQ(columns.miss[0], -0.3F);
+  EXPECT_FLOAT_EQ(columns.miss[1], 0.3F);
+  EXPECT_NEAR(columns.error[0], 0.3 * 0.3 + 0.03 * 0.03, 1e-6);
+  columns.view.count = DeviceColumns::kMost + 1;
+  EXPECT_THROW(round_columns_on_device(host_module::kDevice, nullptr, columns.view),
+               std::logic_error);
+  columns.view.count = 2;
+  expect_refusal<UnsupportedError>(
+      [&] { round_columns_on_device(host_module::kDevice + 1, nullptr, columns.view); },
+      "no such device", "use --device cpu");
+}
+
+TEST(CudaBackend, SaysWhyItIsUnavailableForColumnsIfPossible) {
+  const auto reason = device_columns_unavailable();
+  if (!reason) GTEST_SKIP() << "there is a device";
+  TwoColumns columns;
+  expect_refusal<UnsupportedError>([&] { round_columns_on_device(0, nullptr, columns.view); },
+                                   *reason, "use --device cpu");
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // alone (docs/cuda.md): what the backend `cuda` hands over is tested without a device.
 #include "host_module.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -134,6 +136,32 @@ void* stream(const W4a16Context* /*context*/) {
   return nullptr;
 }
 
+// The formula of device_columns.h, a row after the other; its pointers are the host's here.
+int32_t round_columns(int32_t device, void* stream, const ptq::DeviceColumns* columns) {
+  const ptq::DeviceColumns& c = *columns;
+  if (device != ptq::host_module::kDevice || stream != nullptr)
+    return refuse(kW4a16Unavailable, "no such device");
+  if (c.count > ptq::DeviceColumns::kMost) return refuse(kW4a16BadArgument, "too many columns");
+  for (int64_t row = 0; row < c.rows; ++row) {
+    float* miss = c.miss + row * c.in + c.first;
+    for (int64_t k = 0; k < c.count; ++k) {
+      const int64_t place = row * c.in + c.order[k], grid = row * c.groups + c.group[k];
+      const auto zero = static_cast<float>(c.zero[grid]);
+      float current = c.weight[place];
+      if (c.update != nullptr) current += c.update[row * c.count + k];
+      for (int64_t j = 0; j < k; ++j)
+        current = std::fmaf(miss[j], c.feedback[j * c.in + k], current);
+      const float steps =
+          std::nearbyint(std::clamp(current * (1.0F / c.scale[grid]), -zero, c.top - zero));
+      c.q[place] = static_cast<uint8_t>(steps + zero);
+      miss[k] = c.weight[place] - steps * c.scale[grid];
+      const float error = current - steps * c.scale[grid];
+      c.error[row] += error * error * c.pivot[k] - miss[k] * miss[k] * c.added[k];
+    }
+  }
+  return kW4a16Ok;
+}
+
 const char* last_error() {
   return last_error_text.c_str();
 }
@@ -141,8 +169,8 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices, create,    destroy, upload,
-                                release,       layer_bytes,  prepare,   forget,  multiply,
-                                synchronize,   stream,       last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices, create,        destroy,   upload,
+                                release,       layer_bytes,  prepare,       forget,    multiply,
+                                synchronize,   stream,       round_columns, last_error};
   return &kApi;
 }

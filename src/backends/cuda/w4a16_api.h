@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 
+#include "ptq/backends/device_columns.h"
+
 // The functions of the module libptq_cuda, which is opened at run time: a program that may use it
 // needs neither CUDA's libraries nor its headers.  Plain C types, so that compilers may differ.
 // Pointers are to device memory unless they say otherwise; devices have compute capability 8.0 or
@@ -78,11 +80,14 @@ struct W4a16Api {
   int32_t (*synchronize)(W4a16Context* context);
   /// The context's cudaStream_t.
   void* (*stream)(const W4a16Context* context);
+  /// Queues the rounding of columns in `stream`, a cudaStream_t of the device of that index; needs
+  /// no context.  The calling thread's device stays what it was.
+  int32_t (*round_columns)(int32_t device, void* stream, const ptq::DeviceColumns* columns);
   /// Text of the calling thread's last error.
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 2;
+constexpr int32_t kW4a16Version = 3;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();
