@@ -32,6 +32,17 @@ class Device {
     check(api_.upload(context_, &weight, &layer));
     return layer;
   }
+  /// Whether there was memory for it.
+  bool prepare(W4a16Layer* layer, int64_t rows) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const int32_t status = api_.prepare(context_, layer, rows, kW4a16Auto);
+    if (status != kW4a16OutOfMemory) check(status);
+    return status == kW4a16Ok;
+  }
+  void forget(W4a16Layer* layer) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    api_.forget(layer);
+  }
   void multiply(const W4a16Layer* layer, const W4a16Product& product) {
     const std::lock_guard<std::mutex> lock(mutex_);
     check(api_.multiply(context_, layer, &product));
@@ -53,10 +64,8 @@ class CudaWeight : public PackedWeight {
   CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight)
       : device_(std::move(device)),
         number_(weight.number),
-        layer_(device_->upload(view_of(weight))) {}
-  ~CudaWeight() override { device_->api().release(layer_); }
-  CudaWeight(const CudaWeight&) = delete;
-  CudaWeight& operator=(const CudaWeight&) = delete;
+        layer_(device_->upload(view_of(weight)),
+               [device = device_](W4a16Layer* layer) { device->api().release(layer); }) {}
 
   void multiply(const at::Tensor& x, const at::Tensor& y) const override {
     check_range(x);
@@ -67,10 +76,22 @@ class CudaWeight : public PackedWeight {
     product.x_stride = x.stride(0);
     product.y_stride = y.stride(0);
     product.x_is_float = product.y_is_float = product.on_host = 1;
-    device_->multiply(layer_, product);
+    device_->multiply(layer_.get(), product);
   }
 
-  int64_t bytes() const override { return device_->api().layer_bytes(layer_); }
+  std::shared_ptr<void> prepare(int64_t rows) const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::shared_ptr<void> prepared = prepared_.lock();
+    if (!device_->prepare(layer_.get(), rows)) return prepared;
+    if (prepared == nullptr) {
+      prepared = {layer_.get(),
+                  [device = device_, layer = layer_](void*) { device->forget(layer.get()); }};
+      prepared_ = prepared;
+    }
+    return prepared;
+  }
+
+  int64_t bytes() const override { return device_->api().layer_bytes(layer_.get()); }
 
  private:
   /// Throws NumericalError for what would become infinite on the device.
@@ -92,7 +113,9 @@ class CudaWeight : public PackedWeight {
 
   std::shared_ptr<Device> device_;
   cuda::Number number_;
-  W4a16Layer* layer_;
+  std::shared_ptr<W4a16Layer> layer_;
+  mutable std::mutex mutex_;
+  mutable std::weak_ptr<void> prepared_;  ///< one for all who ask at a time
 };
 
 class Cuda : public GemmBackend {

@@ -1,6 +1,7 @@
 #include <functional>
 
 #include <ATen/ATen.h>
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 
 #include "host_module.h"
@@ -120,6 +121,66 @@ TEST(CudaBackend, FailuresOfTheModuleHaveTheirKindIfPossible) {
   const at::Tensor x = at::ones({host_module::kFailingRows, 64});
   const at::Tensor y = at::empty({host_module::kFailingRows, 8});
   expect_refusal<Error>([&] { packed->multiply(x, y); }, "a bad launch", "");
+}
+
+/// How often the stand-in has dequantized a weight so far.
+int64_t dequantizations() {
+  void* module = dlopen(PTQ_HOST_MODULE, RTLD_NOW);
+  const auto count = reinterpret_cast<int64_t (*)()>(dlsym(module, host_module::kDequantizations));
+  return count();
+}
+
+TEST(CudaBackend, APreparedWeightIsDequantizedOnceIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto packed = make()->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+  const at::Tensor x = at::randn({host_module::kLargeRows, 64});
+  const auto product = [&] {
+    at::Tensor y = at::empty({x.size(0), 8});
+    packed->multiply(x, y);
+    return y;
+  };
+  const auto during = [&](const std::function<void()>& body) {
+    const int64_t before = dequantizations();
+    body();
+    return dequantizations() - before;
+  };
+  at::Tensor expected;
+  EXPECT_EQ(during([&] { expected = product(), product(); }), 2);
+  EXPECT_EQ(during([&] {
+              const auto prepared = packed->prepare(host_module::kLargeRows);
+              EXPECT_NE(prepared, nullptr);
+              auto second = packed->prepare(host_module::kLargeRows);
+              for (int batch = 0; batch < 3; ++batch)
+                EXPECT_TRUE(at::equal(product(), expected));
+              second.reset();  // the first still holds it
+              product();
+            }),
+            1);
+  EXPECT_EQ(during([&] { product(); }), 1);  // nothing is kept after the scope
+  EXPECT_EQ(during([&] {
+              const auto prepared = packed->prepare(host_module::kLargeRows - 1);
+              packed->multiply(x.narrow(0, 0, 1), at::empty({1, 8}));
+            }),
+            0);  // so few rows are multiplied by packed weights
+}
+
+TEST(CudaBackend, WithoutMemoryAWeightIsNotPreparedIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto packed = make()->pack(weight_of({4, 64, true}, host_module::kNoRoomOut, 64), nullptr);
+  EXPECT_EQ(packed->prepare(host_module::kLargeRows), nullptr);
+  const at::Tensor x = at::randn({host_module::kLargeRows, 64});
+  packed->multiply(x, at::empty({x.size(0), host_module::kNoRoomOut}));
+}
+
+TEST(CudaBackend, APreparationMayOutliveItsWeightIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  auto packed = make()->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+  const std::weak_ptr<void> gone = [&] {
+    const auto prepared = packed->prepare(host_module::kLargeRows);
+    packed.reset();
+    return std::weak_ptr<void>(prepared);
+  }();
+  EXPECT_TRUE(gone.expired());
 }
 
 /// Two columns of one row, w = 0.3 and 0.7, that 4-bit codes of scale 1 and zero point 8 round.

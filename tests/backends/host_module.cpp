@@ -18,6 +18,7 @@ struct W4a16Layer {
   ptq::cuda::Number number = ptq::cuda::Number::kFp16;
   int64_t n = 0, k = 0;
   std::vector<float> weight;  ///< [n, k], rounded
+  bool kept = false;          ///< … counts as dequantized until `forget`
 };
 
 namespace {
@@ -28,6 +29,7 @@ using ptq::cuda::encode;
 using ptq::cuda::Number;
 
 std::string last_error_text;
+int64_t dequantizations = 0;
 
 int32_t refuse(W4a16Status status, const std::string& text) {
   last_error_text = text;
@@ -101,17 +103,28 @@ int64_t layer_bytes(const W4a16Layer* layer) {
   return layer->n * layer->k;
 }
 
-int32_t prepare(W4a16Context* /*context*/, W4a16Layer* /*layer*/) {
+bool takes_large(int64_t rows, int32_t path) {
+  return path == kW4a16Large || (path == kW4a16Auto && rows >= ptq::host_module::kLargeRows);
+}
+
+int32_t prepare(W4a16Context* /*context*/, W4a16Layer* layer, int64_t rows, int32_t path) {
+  if (layer->kept || !takes_large(rows, path)) return kW4a16Ok;
+  if (layer->n == ptq::host_module::kNoRoomOut) return refuse(kW4a16OutOfMemory, "no room");
+  layer->kept = true;
+  ++dequantizations;
   return kW4a16Ok;
 }
 
-void forget(W4a16Layer* /*layer*/) {}
+void forget(W4a16Layer* layer) {
+  layer->kept = false;
+}
 
 int32_t multiply(W4a16Context* /*context*/, const W4a16Layer* layer, const W4a16Product* product) {
   if (product->m == ptq::host_module::kFailingRows) return refuse(kW4a16Failure, "a bad launch");
   if (product->x_is_float == 0 || product->y_is_float == 0 || product->on_host == 0 ||
       product->bias != nullptr)
     return refuse(kW4a16BadArgument, "only float32 in host memory, without bias");
+  if (!layer->kept && takes_large(product->m, product->path)) ++dequantizations;
   for (int64_t row = 0; row < product->m; ++row) {
     const float* x = static_cast<const float*>(product->x) + row * product->x_stride;
     float* y = static_cast<float*>(product->y) + row * product->y_stride;
@@ -173,4 +186,8 @@ const W4a16Api* ptq_w4a16_api() {
                                 release,       layer_bytes,  prepare,       forget,    multiply,
                                 synchronize,   stream,       round_columns, last_error};
   return &kApi;
+}
+
+extern "C" [[gnu::visibility("default")]] int64_t ptq_host_module_dequantizations() {
+  return dequantizations;
 }

@@ -70,8 +70,9 @@ struct W4a16Api {
   void (*release)(W4a16Layer* layer);
   /// Device memory of a layer in bytes, what `prepare` keeps included.
   int64_t (*layer_bytes)(const W4a16Layer* layer);
-  /// Keeps the dequantized weight until `forget`, so that large products of it dequantize once.
-  int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer);
+  /// Keeps the dequantized weight until `forget`, if it is what products of `rows` rows by `path`
+  /// are computed from and is not kept already.
+  int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer, int64_t rows, int32_t path);
   /// Frees what `prepare` keeps.
   void (*forget)(W4a16Layer* layer);
   /// Queues a product in the context's stream; with `on_host` also waits for it.
@@ -87,7 +88,7 @@ struct W4a16Api {
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 3;
+constexpr int32_t kW4a16Version = 4;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();

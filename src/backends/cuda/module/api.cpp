@@ -57,8 +57,8 @@ int64_t layer_bytes(const W4a16Layer* layer) {
   return layer->bytes();
 }
 
-int32_t prepare(W4a16Context* context, W4a16Layer* layer) {
-  return guarded([&] { context->prepare(*layer); });
+int32_t prepare(W4a16Context* context, W4a16Layer* layer, int64_t rows, int32_t path) {
+  return guarded([&] { context->prepare(*layer, rows, path); });
 }
 
 void forget(W4a16Layer* layer) {

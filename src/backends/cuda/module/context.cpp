@@ -110,8 +110,12 @@ std::unique_ptr<W4a16Layer> W4a16Context::upload(const W4a16Weight& weight) {
   return layer;
 }
 
-void W4a16Context::prepare(W4a16Layer& layer) {
+void W4a16Context::prepare(W4a16Layer& layer, int64_t rows, int32_t path) {
   select();
+  W4a16Product product{};
+  product.m = rows;
+  product.path = path;
+  if (layer.dense.bytes() != 0 || takes_small(layer, product)) return;
   const ptq::cuda::WeightView& view = layer.view;
   uint16_t* out = layer.dense.reserve<uint16_t>(int64_t{view.n} * view.padded_k);
   try {

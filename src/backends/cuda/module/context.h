@@ -34,8 +34,9 @@ struct W4a16Context {
 
   /// Copies a weight of host memory to the device and waits.  Throws Failure.
   std::unique_ptr<W4a16Layer> upload(const W4a16Weight& weight);
-  /// Queues the dequantization that `layer.dense` then keeps.  Throws Failure, and keeps nothing.
-  void prepare(W4a16Layer& layer);
+  /// Queues the dequantization that `layer.dense` then keeps, if products of so many rows by `path`
+  /// use it.  Throws Failure, and keeps nothing.
+  void prepare(W4a16Layer& layer, int64_t rows, int32_t path);
   /// Queues the product; waits for it if its operands are in host memory.  Throws Failure.
   void multiply(const W4a16Layer& layer, const W4a16Product& product);
 
