@@ -164,6 +164,26 @@ TEST(CudaBackend, APreparedWeightIsDequantizedOnceIfPossible) {
             0);  // so few rows are multiplied by packed weights
 }
 
+TEST(CudaBackend, TakesThePathItWasToldIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto dequantized = [](const Json& settings, int64_t rows) {
+    const auto packed =
+        backends().make("cuda", settings)->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+    const int64_t before = dequantizations();
+    packed->multiply(at::randn({rows, 64}), at::empty({rows, 8}));
+    const auto prepared = packed->prepare(rows);
+    return dequantizations() - before;
+  };
+  EXPECT_EQ(dequantized({{"path", "auto"}}, 1), 0);
+  EXPECT_EQ(dequantized({{"path", "auto"}}, host_module::kLargeRows), 2);
+  EXPECT_EQ(dequantized({{"path", "fused"}}, host_module::kLargeRows), 0);
+  EXPECT_EQ(dequantized({{"path", "dequantize"}}, 1), 2);
+  EXPECT_THROW(dequantized({{"path", "fast"}}, 1), ConfigError);
+  EXPECT_NO_THROW(dequantized({{"tune", true}}, host_module::kTunedRows));
+  EXPECT_THROW(dequantized({{"tune", false}}, host_module::kTunedRows), Error);  // never silently
+  EXPECT_THROW(dequantized(Json::object(), host_module::kTunedRows), Error);
+}
+
 TEST(CudaBackend, WithoutMemoryAWeightIsNotPreparedIfPossible) {
   if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
   const auto packed = make()->pack(weight_of({4, 64, true}, host_module::kNoRoomOut, 64), nullptr);

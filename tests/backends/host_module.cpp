@@ -124,6 +124,8 @@ int32_t multiply(W4a16Context* /*context*/, const W4a16Layer* layer, const W4a16
   if (product->x_is_float == 0 || product->y_is_float == 0 || product->on_host == 0 ||
       product->bias != nullptr)
     return refuse(kW4a16BadArgument, "only float32 in host memory, without bias");
+  if (product->m == ptq::host_module::kTunedRows && product->tune == 0)
+    return refuse(kW4a16Failure, "not tuned");
   if (!layer->kept && takes_large(product->m, product->path)) ++dequantizations;
   for (int64_t row = 0; row < product->m; ++row) {
     const float* x = static_cast<const float*>(product->x) + row * product->x_stride;

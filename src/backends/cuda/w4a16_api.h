@@ -54,6 +54,9 @@ struct W4a16Product {
   int32_t x_is_float, y_is_float;  ///< else the weight's 16-bit format
   int32_t on_host;                 ///< x, y and bias are in host memory: the call copies and waits
   int32_t path;                    ///< W4a16Path
+  /// Times cuBLASLt's algorithms when a shape is met first and takes the fastest from then on,
+  /// which makes last bits a matter of timing; else its first proposal.
+  int32_t tune;
 };
 
 struct W4a16Api {
@@ -88,7 +91,7 @@ struct W4a16Api {
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 4;
+constexpr int32_t kW4a16Version = 5;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();

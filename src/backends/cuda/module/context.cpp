@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "crossover.h"
+
 namespace ptq::cuda {
 namespace {
 
-constexpr int kOldestMajor = 8;  // cp.async, bfloat16 and m16n8k16
-// Tokens from which dequantizing and cuBLASLt are taken to be faster; to be tuned on each device.
-constexpr int64_t kCrossover = 192, kSparseCrossover = 64;
+constexpr int kOldestMajor = 8;                     // cp.async, bfloat16 and m16n8k16
 constexpr int64_t kChunkBytes = int64_t{24} << 20;  // stays in the L2 cache
 constexpr int64_t kMostDenseBytes = int64_t{512} << 20;
 constexpr int64_t kMostRows = 32768;  // of one launch: a grid has at most 65535 rows
@@ -20,7 +20,7 @@ const Kernels& kernels_of(Number number) {
   return number == Number::kFp16 ? kernels_fp16() : kernels_bf16();
 }
 
-void check_device(int device) {
+int check_device(int device) {
   int major = 0, minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
         "asking for the device");
@@ -31,6 +31,7 @@ void check_device(int device) {
                                          " has compute capability " + std::to_string(major) + "." +
                                          std::to_string(minor) + ", the kernels need 8.0");
   }
+  return 10 * major + minor;
 }
 
 std::vector<int> able_devices() {
@@ -66,8 +67,8 @@ int64_t W4a16Layer::bytes() const {
   return sum;
 }
 
-W4a16Context::W4a16Context(int device_index) : device(device_index) {
-  ptq::cuda::check_device(device);
+W4a16Context::W4a16Context(int device_index)
+    : device(device_index), capability(ptq::cuda::check_device(device)) {
   select();
   check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
         "asking for the device");
@@ -151,7 +152,7 @@ bool W4a16Context::takes_small(const W4a16Layer& layer, const W4a16Product& prod
   // Only S adds a bias.
   if (product.path == kW4a16Auto && product.bias != nullptr) return true;
   const bool sparse = layer.view.first_piece != nullptr;
-  const int64_t crossover = sparse ? ptq::cuda::kSparseCrossover : ptq::cuda::kCrossover;
+  const int64_t crossover = ptq::cuda::crossover_of(capability, sparse).tokens;
   if (product.path == kW4a16Auto && product.m < crossover) return true;
   try {
     load_blas();
@@ -299,7 +300,7 @@ void W4a16Context::multiply_large(const W4a16Layer& layer, const W4a16Product& p
     char* y = static_cast<char*>(product.y) + channel * (product.y_is_float != 0 ? 4 : 2);
     blas_->multiply({layer.number, x, w, y, product.y_is_float != 0, product.m, channels,
                      view.padded_k, product.y_stride},
-                    stream);
+                    product.tune != 0, stream);
   }
 }
 

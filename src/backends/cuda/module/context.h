@@ -41,6 +41,7 @@ struct W4a16Context {
   void multiply(const W4a16Layer& layer, const W4a16Product& product);
 
   int device;
+  int capability;  ///< 10 · major + minor
   int processors = 0;
   cudaStream_t stream = nullptr;
 
@@ -69,8 +70,9 @@ namespace ptq::cuda {
 /// Those for weights and activations of format `number`.
 const Kernels& kernels_of(Number number);
 
-/// Throws Failure unless the device can run the kernels.
-void check_device(int device);
+/// The device's compute capability, 10 · major + minor.  Throws Failure unless it can run the
+/// kernels.
+int check_device(int device);
 
 /// The indices of those that can, at least one; throws Failure if there is none, saying why.
 std::vector<int> able_devices();
