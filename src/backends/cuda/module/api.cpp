@@ -5,6 +5,7 @@
 
 #include "columns.h"
 #include "context.h"
+#include "devices.h"
 #include "w4a16_api.h"
 
 // The border of the module: no exception crosses it.

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "context.h"
+#include "devices.h"
 #include "failure.h"
 #include "launch.h"
 
