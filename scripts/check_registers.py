@@ -56,7 +56,8 @@ def compile_all(nvcc, architecture):
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted((CUDA / "module").glob("*.cu")):
-            command = [nvcc, "-std=c++17", "-O3", f"-I{CUDA}", f"-arch=sm_{architecture}", "-cubin", "-Xptxas=-v",
+            command = [nvcc, "-std=c++17", "-O3", f"-I{CUDA}", f"-I{ROOT / 'include'}",
+                       f"-arch=sm_{architecture}", "-cubin", "-Xptxas=-v",
                        "-o", str(pathlib.Path(folder) / "out.cubin"), str(source)]
             run = subprocess.run(command, capture_output=True, text=True)
             if run.returncode != 0:

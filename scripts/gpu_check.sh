@@ -19,17 +19,17 @@ build=build/gpu
 mkdir -p "$build" "$(dirname "$results")"
 worst=0
 
-# step TITLE COMMAND…: runs it and writes its last lines to the results.
+# step TITLE COMMAND…: runs it and writes its last lines to the results, 25 or what KEPT_LINES says.
 step() {
   local title=$1 status=0 begin=$SECONDS
   shift
   say "$title"
   printf '\n## %s\n\n' "$title" >>"$results"
   "$@" </dev/null >"$build/step.log" 2>&1 || status=$?
-  tail -n 25 "$build/step.log" >&2
+  tail -n "${KEPT_LINES:-25}" "$build/step.log" >&2
   {
     printf '%s, %d s\n\n```\n' "$([[ $status == 0 ]] && echo ok || echo "FAILED ($status)")" $((SECONDS - begin))
-    tail -n 25 "$build/step.log"
+    tail -n "${KEPT_LINES:-25}" "$build/step.log"
     printf '```\n'
   } >>"$results"
   ((status == 0)) || worst=1
@@ -88,14 +88,18 @@ configure() {
 } >"$results"
 step configure configure
 # Only what the kernels' tests need: there are results before the rest of the tree is built.
-step 'build the kernels' cmake --build "$build" --target ptq_cuda cuda_gpu_test
+step 'build the kernels' cmake --build "$build" --target ptq_cuda cuda_gpu_test cuda_crossover
 on_device device "$build/bin/cuda_gpu_test"
+# Rows for src/backends/cuda/crossover.h.
+KEPT_LINES=120 step 'crossover of the paths' timeout 300 "$build/bin/cuda_crossover"
 # A target of its own: without Boost.Context there is none.
 step 'build the emulated tests' cmake --build "$build" --target cuda_test
 step emulated timeout 300 "$build/bin/cuda_test" --gtest_brief=1
 step 'build the program' cmake --build "$build" --target ptq backends_test
 on_device "backend's contract" "$build/bin/backends_test" --gtest_filter='*RoundingBackendKeepsIt*:CudaBackend.ActivationsBeyond*'
 step 'bench gemm' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,14336 --rows 1,16,64,256,2048 --backend cuda
+step 'bench gemm, cuBLASLt tuned' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,14336 --rows 256,2048 --backend cuda \
+  --set cuda.path=dequantize --set cuda.tune=true
 for tool in memcheck racecheck synccheck initcheck; do
   if command -v compute-sanitizer >/dev/null; then
     on_device "compute-sanitizer $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \

@@ -18,6 +18,12 @@ using cuda::HostWeight;
 
 constexpr char kOtherBackend[] = "use --backend cpu";  // takes every 4-bit weight
 
+/// How products are computed.
+struct ProductSettings {
+  W4a16Path path = kW4a16Auto;
+  bool tune = false;
+};
+
 /// A device.  A context takes one call at a time.
 class Device {
  public:
@@ -32,6 +38,17 @@ class Device {
     check(api_.upload(context_, &weight, &layer));
     return layer;
   }
+  /// Whether there was memory for it.
+  bool prepare(W4a16Layer* layer, int64_t rows, W4a16Path path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const int32_t status = api_.prepare(context_, layer, rows, path);
+    if (status != kW4a16OutOfMemory) check(status);
+    return status == kW4a16Ok;
+  }
+  void forget(W4a16Layer* layer) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    api_.forget(layer);
+  }
   void multiply(const W4a16Layer* layer, const W4a16Product& product) {
     const std::lock_guard<std::mutex> lock(mutex_);
     check(api_.multiply(context_, layer, &product));
@@ -40,11 +57,7 @@ class Device {
 
  private:
   void check(int32_t status) const {
-    if (status == kW4a16Ok) return;
-    const std::string text = std::string("backend cuda: ") + api_.last_error();
-    if (status == kW4a16OutOfMemory) throw ResourceError(text, kOtherBackend);
-    if (status == kW4a16Unavailable) throw UnsupportedError(text, kOtherBackend);
-    throw Error(text);
+    cuda::check_status(api_, status, "backend cuda", kOtherBackend);
   }
 
   const W4a16Api& api_;
@@ -54,13 +67,13 @@ class Device {
 
 class CudaWeight : public PackedWeight {
  public:
-  CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight)
+  CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight,
+             const ProductSettings& settings)
       : device_(std::move(device)),
+        settings_(settings),
         number_(weight.number),
-        layer_(device_->upload(view_of(weight))) {}
-  ~CudaWeight() override { device_->api().release(layer_); }
-  CudaWeight(const CudaWeight&) = delete;
-  CudaWeight& operator=(const CudaWeight&) = delete;
+        layer_(device_->upload(view_of(weight)),
+               [device = device_](W4a16Layer* layer) { device->api().release(layer); }) {}
 
   void multiply(const at::Tensor& x, const at::Tensor& y) const override {
     check_range(x);
@@ -71,10 +84,24 @@ class CudaWeight : public PackedWeight {
     product.x_stride = x.stride(0);
     product.y_stride = y.stride(0);
     product.x_is_float = product.y_is_float = product.on_host = 1;
-    device_->multiply(layer_, product);
+    product.path = settings_.path;
+    product.tune = settings_.tune ? 1 : 0;
+    device_->multiply(layer_.get(), product);
   }
 
-  int64_t bytes() const override { return device_->api().layer_bytes(layer_); }
+  std::shared_ptr<void> prepare(int64_t rows) const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::shared_ptr<void> prepared = prepared_.lock();
+    if (!device_->prepare(layer_.get(), rows, settings_.path)) return prepared;
+    if (prepared == nullptr) {
+      prepared = {layer_.get(),
+                  [device = device_, layer = layer_](void*) { device->forget(layer.get()); }};
+      prepared_ = prepared;
+    }
+    return prepared;
+  }
+
+  int64_t bytes() const override { return device_->api().layer_bytes(layer_.get()); }
 
  private:
   /// Throws NumericalError for what would become infinite on the device.
@@ -95,12 +122,17 @@ class CudaWeight : public PackedWeight {
   }
 
   std::shared_ptr<Device> device_;
+  ProductSettings settings_;
   cuda::Number number_;
-  W4a16Layer* layer_;
+  std::shared_ptr<W4a16Layer> layer_;
+  mutable std::mutex mutex_;
+  mutable std::weak_ptr<void> prepared_;  ///< one for all who ask at a time
 };
 
 class Cuda : public GemmBackend {
  public:
+  explicit Cuda(const ProductSettings& settings) : settings_(settings) {}
+
   std::optional<std::string> unavailable() const override {
     const cuda::CudaModule& module = cuda::cuda_module();
     if (module.api != nullptr) return std::nullopt;
@@ -132,6 +164,7 @@ class Cuda : public GemmBackend {
     return device_;
   }
 
+  ProductSettings settings_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<Device> device_;  ///< made when the first weight is packed
 };
@@ -164,13 +197,24 @@ std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
     throw UnsupportedError("backend cuda: neither float16 nor bfloat16 holds every scale exactly",
                            kOtherBackend);
   }
-  return std::make_unique<CudaWeight>(device(), cuda::pack(arrays, *number));
+  return std::make_unique<CudaWeight>(device(), cuda::pack(arrays, *number), settings_);
 }
 
 }  // namespace
 
-std::unique_ptr<GemmBackend> cuda(Options& /*options*/) {
-  return std::make_unique<Cuda>();
+std::unique_ptr<GemmBackend> cuda(Options& options) {
+  ProductSettings settings;
+  const std::string path = options.get_choice(
+      "path", "auto", {"auto", "fused", "dequantize"},
+      "fused: packed weights, for few rows; dequantize: cuBLASLt, for many; auto: by the number of "
+      "rows");
+  if (path == "fused") settings.path = kW4a16Small;
+  if (path == "dequantize") settings.path = kW4a16Large;
+  settings.tune =
+      options.get("tune", false,
+                  "time cuBLASLt's algorithms once for each shape and take the fastest: "
+                  "last bits may then differ from run to run");
+  return std::make_unique<Cuda>(settings);
 }
 
 }  // namespace ptq::backend

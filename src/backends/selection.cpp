@@ -15,11 +15,27 @@ WeightShape shape_of(const QuantizedTensor& weight, const SparseWeight* sparse) 
   return {weight.scheme, weight.out_features(), in, permuted, has_values};
 }
 
-BackendSelection::BackendSelection(const std::string& request)
+namespace {
+
+/// Throws ConfigError for settings of a backend that is not in `names`.
+void check_settings(const Json& settings, const std::vector<std::string>& names) {
+  for (const auto& item : settings.items()) {
+    backends().options(item.key());  // throws for an unknown name
+    if (std::find(names.begin(), names.end(), item.key()) == names.end())
+      throw ConfigError("options of backend " + item.key() + ", which is not asked for",
+                        "use --backend " + item.key());
+  }
+}
+
+}  // namespace
+
+BackendSelection::BackendSelection(const std::string& request, const Json& settings)
     : hint_(request == "auto" ? "" : "use --backend auto") {
-  const std::vector<std::string> known = backends().names();
-  for (const std::string& name : request == "auto" ? known : std::vector<std::string>{request}) {
-    NamedBackend candidate{name, backends().make(name)};
+  const std::vector<std::string> names =
+      request == "auto" ? backends().names() : std::vector<std::string>{request};
+  check_settings(settings, names);
+  for (const std::string& name : names) {
+    NamedBackend candidate{name, backends().make(name, settings.value(name, Json::object()))};
     if (const auto reason = candidate.backend->unavailable())
       left_out_.push_back(name + ": " + *reason);
     else

@@ -21,6 +21,20 @@ at::Tensor batch_ids(const std::vector<Window>& windows, const Batch& batch) {
   return ids;
 }
 
+/// Prepares the linears of `block` for several batches; one gains nothing.
+std::vector<std::shared_ptr<void>> prepare_linears(const Block& block,
+                                                   const std::vector<Batch>& batches) {
+  std::vector<std::shared_ptr<void>> prepared;
+  if (batches.size() < 2) return prepared;
+  int64_t rows = 0;
+  for (const Batch& batch : batches)
+    rows = std::max(rows, batch.tokens());
+  for (const Stage& stage : block.stages())
+    for (const Linear& linear : stage.linears)
+      prepared.push_back(linear.prepare(rows));
+  return prepared;
+}
+
 }  // namespace
 
 std::vector<Batch> make_batches(const std::vector<Window>& windows, int64_t batch_tokens) {
@@ -60,6 +74,7 @@ HiddenStates::HiddenStates(const CausalLM& model, const std::vector<Window>& win
 
 void HiddenStates::run(const std::function<void(int64_t block, const Batch& batch)>& after_batch) {
   forward_sweep(model_, [&](const Block& block, int64_t index) {
+    const auto prepared = prepare_linears(block, batches_);
     for (size_t i = 0; i < batches_.size(); ++i) {
       states_[i] = block.forward(states_[i]);
       check_finite(i, "block " + std::to_string(index));

@@ -76,7 +76,10 @@ class ShapeBench {
   }
 
   void add_backend(const std::string& name) {
-    const BackendSelection selection(name);
+    Json settings = Json::object();
+    if (settings_.backend_settings.contains(name))
+      settings[name] = settings_.backend_settings.at(name);
+    const BackendSelection selection(name, settings);
     const QuantizedTensor weight = random_weight(shape_, settings_.scheme);
     NamedBackend chosen;
     try {
@@ -166,6 +169,10 @@ void check(const GemmBenchSettings& settings) {
     if (shape.in < 1 || shape.out < 1) throw ConfigError("a shape's sizes must be positive");
   for (const int64_t rows : settings.rows)
     if (rows < 1) throw ConfigError("rows are " + std::to_string(rows) + ", must be positive");
+  for (const auto& item : settings.backend_settings.items())
+    if (std::find(settings.backends.begin(), settings.backends.end(), item.key()) ==
+        settings.backends.end())
+      throw ConfigError("options of backend " + item.key() + ", which is not measured");
   for (const std::string& name : settings.backends)
     if (name == "auto")
       throw ConfigError("bench gemm measures backends by name, not \"auto\"",

@@ -1,10 +1,12 @@
 #include <functional>
 
 #include <ATen/ATen.h>
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 
 #include "host_module.h"
 #include "ptq/backends/backend.h"
+#include "ptq/backends/device_columns.h"
 #include "ptq/core/error.h"
 
 namespace ptq {
@@ -119,6 +121,126 @@ TEST(CudaBackend, FailuresOfTheModuleHaveTheirKindIfPossible) {
   const at::Tensor x = at::ones({host_module::kFailingRows, 64});
   const at::Tensor y = at::empty({host_module::kFailingRows, 8});
   expect_refusal<Error>([&] { packed->multiply(x, y); }, "a bad launch", "");
+}
+
+/// How often the stand-in has dequantized a weight so far.
+int64_t dequantizations() {
+  void* module = dlopen(PTQ_HOST_MODULE, RTLD_NOW);
+  const auto count = reinterpret_cast<int64_t (*)()>(dlsym(module, host_module::kDequantizations));
+  return count();
+}
+
+TEST(CudaBackend, APreparedWeightIsDequantizedOnceIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto packed = make()->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+  const at::Tensor x = at::randn({host_module::kLargeRows, 64});
+  const auto product = [&] {
+    at::Tensor y = at::empty({x.size(0), 8});
+    packed->multiply(x, y);
+    return y;
+  };
+  const auto during = [&](const std::function<void()>& body) {
+    const int64_t before = dequantizations();
+    body();
+    return dequantizations() - before;
+  };
+  at::Tensor expected;
+  EXPECT_EQ(during([&] { expected = product(), product(); }), 2);
+  EXPECT_EQ(during([&] {
+              const auto prepared = packed->prepare(host_module::kLargeRows);
+              EXPECT_NE(prepared, nullptr);
+              auto second = packed->prepare(host_module::kLargeRows);
+              for (int batch = 0; batch < 3; ++batch)
+                EXPECT_TRUE(at::equal(product(), expected));
+              second.reset();  // the first still holds it
+              product();
+            }),
+            1);
+  EXPECT_EQ(during([&] { product(); }), 1);  // nothing is kept after the scope
+  EXPECT_EQ(during([&] {
+              const auto prepared = packed->prepare(host_module::kLargeRows - 1);
+              packed->multiply(x.narrow(0, 0, 1), at::empty({1, 8}));
+            }),
+            0);  // so few rows are multiplied by packed weights
+}
+
+TEST(CudaBackend, TakesThePathItWasToldIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto dequantized = [](const Json& settings, int64_t rows) {
+    const auto packed =
+        backends().make("cuda", settings)->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+    const int64_t before = dequantizations();
+    packed->multiply(at::randn({rows, 64}), at::empty({rows, 8}));
+    const auto prepared = packed->prepare(rows);
+    return dequantizations() - before;
+  };
+  EXPECT_EQ(dequantized({{"path", "auto"}}, 1), 0);
+  EXPECT_EQ(dequantized({{"path", "auto"}}, host_module::kLargeRows), 2);
+  EXPECT_EQ(dequantized({{"path", "fused"}}, host_module::kLargeRows), 0);
+  EXPECT_EQ(dequantized({{"path", "dequantize"}}, 1), 2);
+  EXPECT_THROW(dequantized({{"path", "fast"}}, 1), ConfigError);
+  EXPECT_NO_THROW(dequantized({{"tune", true}}, host_module::kTunedRows));
+  EXPECT_THROW(dequantized({{"tune", false}}, host_module::kTunedRows), Error);  // never silently
+  EXPECT_THROW(dequantized(Json::object(), host_module::kTunedRows), Error);
+}
+
+TEST(CudaBackend, WithoutMemoryAWeightIsNotPreparedIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto packed = make()->pack(weight_of({4, 64, true}, host_module::kNoRoomOut, 64), nullptr);
+  EXPECT_EQ(packed->prepare(host_module::kLargeRows), nullptr);
+  const at::Tensor x = at::randn({host_module::kLargeRows, 64});
+  packed->multiply(x, at::empty({x.size(0), host_module::kNoRoomOut}));
+}
+
+TEST(CudaBackend, APreparationMayOutliveItsWeightIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  auto packed = make()->pack(weight_of({4, 64, true}, 8, 64), nullptr);
+  const std::weak_ptr<void> gone = [&] {
+    const auto prepared = packed->prepare(host_module::kLargeRows);
+    packed.reset();
+    return std::weak_ptr<void>(prepared);
+  }();
+  EXPECT_TRUE(gone.expired());
+}
+
+/// Two columns of one row, w = 0.3 and 0.7, that 4-bit codes of scale 1 and zero point 8 round.
+struct TwoColumns {
+  float weight[2] = {0.3F, 0.7F}, feedback[4] = {0, 0.9F, 0, 0};
+  float pivot[2] = {1, 1}, added[2] = {0, 0}, scale[1] = {1}, miss[2] = {};
+  int64_t order[2] = {1, 0};
+  int32_t group[2] = {0, 0};
+  uint8_t zero[1] = {8}, q[2] = {};
+  double error[1] = {};
+  DeviceColumns view{weight, nullptr, feedback, 1,    2, 0,     2, order, group,
+                     pivot,  added,   scale,    zero, 1, 15.0F, q, miss,  error};
+};
+
+// The stand-in's device memory is the host's.
+TEST(CudaBackend, RoundsColumnsThroughTheModuleIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  EXPECT_EQ(device_columns_unavailable(), std::nullopt);
+  TwoColumns columns;
+  round_columns_on_device(host_module::kDevice, nullptr, columns.view);
+  EXPECT_EQ(columns.q[1], 9);  // 0.7 misses −0.3, of which 0.9 go to the other
+  EXPECT_EQ(columns.q[0], 8);
+  EXPECT_FLOAT_EQ(columns.miss[0], -0.3F);
+  EXPECT_FLOAT_EQ(columns.miss[1], 0.3F);
+  EXPECT_NEAR(columns.error[0], 0.3 * 0.3 + 0.03 * 0.03, 1e-6);
+  columns.view.count = DeviceColumns::kMost + 1;
+  EXPECT_THROW(round_columns_on_device(host_module::kDevice, nullptr, columns.view),
+               std::logic_error);
+  columns.view.count = 2;
+  expect_refusal<UnsupportedError>(
+      [&] { round_columns_on_device(host_module::kDevice + 1, nullptr, columns.view); },
+      "no such device", "use --device cpu");
+}
+
+TEST(CudaBackend, SaysWhyItIsUnavailableForColumnsIfPossible) {
+  const auto reason = device_columns_unavailable();
+  if (!reason) GTEST_SKIP() << "there is a device";
+  TwoColumns columns;
+  expect_refusal<UnsupportedError>([&] { round_columns_on_device(0, nullptr, columns.view); },
+                                   *reason, "use --device cpu");
 }
 
 }  // namespace

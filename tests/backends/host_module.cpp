@@ -2,6 +2,8 @@
 // alone (docs/cuda.md): what the backend `cuda` hands over is tested without a device.
 #include "host_module.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,7 @@ struct W4a16Layer {
   ptq::cuda::Number number = ptq::cuda::Number::kFp16;
   int64_t n = 0, k = 0;
   std::vector<float> weight;  ///< [n, k], rounded
+  bool kept = false;          ///< … counts as dequantized until `forget`
 };
 
 namespace {
@@ -26,6 +29,7 @@ using ptq::cuda::encode;
 using ptq::cuda::Number;
 
 std::string last_error_text;
+int64_t dequantizations = 0;
 
 int32_t refuse(W4a16Status status, const std::string& text) {
   last_error_text = text;
@@ -99,17 +103,30 @@ int64_t layer_bytes(const W4a16Layer* layer) {
   return layer->n * layer->k;
 }
 
-int32_t prepare(W4a16Context* /*context*/, W4a16Layer* /*layer*/) {
+bool takes_large(int64_t rows, int32_t path) {
+  return path == kW4a16Large || (path == kW4a16Auto && rows >= ptq::host_module::kLargeRows);
+}
+
+int32_t prepare(W4a16Context* /*context*/, W4a16Layer* layer, int64_t rows, int32_t path) {
+  if (layer->kept || !takes_large(rows, path)) return kW4a16Ok;
+  if (layer->n == ptq::host_module::kNoRoomOut) return refuse(kW4a16OutOfMemory, "no room");
+  layer->kept = true;
+  ++dequantizations;
   return kW4a16Ok;
 }
 
-void forget(W4a16Layer* /*layer*/) {}
+void forget(W4a16Layer* layer) {
+  layer->kept = false;
+}
 
 int32_t multiply(W4a16Context* /*context*/, const W4a16Layer* layer, const W4a16Product* product) {
   if (product->m == ptq::host_module::kFailingRows) return refuse(kW4a16Failure, "a bad launch");
   if (product->x_is_float == 0 || product->y_is_float == 0 || product->on_host == 0 ||
       product->bias != nullptr)
     return refuse(kW4a16BadArgument, "only float32 in host memory, without bias");
+  if (product->m == ptq::host_module::kTunedRows && product->tune == 0)
+    return refuse(kW4a16Failure, "not tuned");
+  if (!layer->kept && takes_large(product->m, product->path)) ++dequantizations;
   for (int64_t row = 0; row < product->m; ++row) {
     const float* x = static_cast<const float*>(product->x) + row * product->x_stride;
     float* y = static_cast<float*>(product->y) + row * product->y_stride;
@@ -134,6 +151,32 @@ void* stream(const W4a16Context* /*context*/) {
   return nullptr;
 }
 
+// The formula of device_columns.h, a row after the other; its pointers are the host's here.
+int32_t round_columns(int32_t device, void* stream, const ptq::DeviceColumns* columns) {
+  const ptq::DeviceColumns& c = *columns;
+  if (device != ptq::host_module::kDevice || stream != nullptr)
+    return refuse(kW4a16Unavailable, "no such device");
+  if (c.count > ptq::DeviceColumns::kMost) return refuse(kW4a16BadArgument, "too many columns");
+  for (int64_t row = 0; row < c.rows; ++row) {
+    float* miss = c.miss + row * c.in + c.first;
+    for (int64_t k = 0; k < c.count; ++k) {
+      const int64_t place = row * c.in + c.order[k], grid = row * c.groups + c.group[k];
+      const auto zero = static_cast<float>(c.zero[grid]);
+      float current = c.weight[place];
+      if (c.update != nullptr) current += c.update[row * c.count + k];
+      for (int64_t j = 0; j < k; ++j)
+        current = std::fmaf(miss[j], c.feedback[j * c.in + k], current);
+      const float steps =
+          std::nearbyint(std::clamp(current * (1.0F / c.scale[grid]), -zero, c.top - zero));
+      c.q[place] = static_cast<uint8_t>(steps + zero);
+      miss[k] = c.weight[place] - steps * c.scale[grid];
+      const float error = current - steps * c.scale[grid];
+      c.error[row] += error * error * c.pivot[k] - miss[k] * miss[k] * c.added[k];
+    }
+  }
+  return kW4a16Ok;
+}
+
 const char* last_error() {
   return last_error_text.c_str();
 }
@@ -141,8 +184,12 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices, create,    destroy, upload,
-                                release,       layer_bytes,  prepare,   forget,  multiply,
-                                synchronize,   stream,       last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices, create,        destroy,   upload,
+                                release,       layer_bytes,  prepare,       forget,    multiply,
+                                synchronize,   stream,       round_columns, last_error};
   return &kApi;
+}
+
+extern "C" [[gnu::visibility("default")]] int64_t ptq_host_module_dequantizations() {
+  return dequantizations;
 }

@@ -33,6 +33,19 @@ TEST(BackendSelection, AnUnknownNameIsAConfigError) {
   EXPECT_THROW(BackendSelection("fast"), ConfigError);
 }
 
+TEST(BackendSelection, OptionsReachTheBackendTheyName) {
+  EXPECT_NO_THROW(BackendSelection("auto", {{"cuda", {{"path", "fused"}}}}));
+  EXPECT_THROW(BackendSelection("auto", {{"cuda", {{"path", "slow"}}}}), ConfigError);
+  EXPECT_THROW(BackendSelection("auto", {{"cuda", {{"speed", 1}}}}), ConfigError);
+  EXPECT_THROW(BackendSelection("auto", {{"fast", {{"path", "fused"}}}}), ConfigError);
+  try {
+    BackendSelection("cpu", {{"cuda", {{"path", "fused"}}}});
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.hint(), "use --backend cuda");
+  }
+}
+
 TEST(BackendSelection, OneThatCannotRunIsRefusedWithItsReasonIfPossible) {
   const auto reason = backends().make("cuda")->unavailable();
   if (!reason) GTEST_SKIP() << "every backend runs on this machine";

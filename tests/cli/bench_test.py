@@ -45,6 +45,7 @@ class BenchGemm(CliTestCase):
             self.succeed(*args, "--group-size", "32", "--backend", "cuda")
             timings = json.loads(self.succeed(*args, "--group-size", "48", "--json").stdout)["timings"]
             self.assertEqual({one["backend"] for one in timings}, {"cpu", "reference"})
+            self.succeed(*args, "--group-size", "32", "--backend", "cuda", "--set", "cuda.path=dequantize")
             self.fail_with(4, ["not of 48"], *args, "--group-size", "48", "--backend", "cuda")
 
     def test_misuse_ends_with_its_exit_code(self):
@@ -54,6 +55,10 @@ class BenchGemm(CliTestCase):
         self.fail_with(2, ["by name", "leave --backend out"], "bench", "gemm", "--shape", "64,64", "--backend", "cpu,auto")
         self.fail_with(2, ["positive"], "bench", "gemm", "--shape", "0,64")
         self.fail_with(2, ["must be positive"], "bench", "gemm", "--shape", "64,64", "--rows", "0")
+        self.fail_with(2, ["auto|fused|dequantize"], "bench", "gemm", "--shape", "64,64", "--backend", "cuda",
+                       "--set", "cuda.path=slow")
+        self.fail_with(2, ["not measured"], "bench", "gemm", "--shape", "64,64", "--backend", "cpu",
+                       "--set", "cuda.path=fused")
         self.fail_with(2, ["known: "], "bench", "gemm", "--shape", "64,64", "--backend", "fast")
 
 

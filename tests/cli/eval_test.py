@@ -72,6 +72,12 @@ class Evaluation(CliTestCase):
             # What a machine has never had is nothing to tell in every run.
             self.assertNotIn("not used", self.succeed("eval", MODEL, *SHORT).stderr)
 
+    def test_options_of_backends_are_checked(self):
+        for setting, text in (("cuda.path=slow", "auto|fused|dequantize"), ("cuda.speed=1", "unknown option"), ("fast.a=1", "known: "),
+                              ("cuda", "NAME.key=value")):
+            self.fail_with(2, [text], "eval", MODEL, *SHORT, "--set", setting)
+        self.fail_with(2, ["not asked for"], "eval", MODEL, *SHORT, "--backend", "cpu", "--set", "cuda.path=fused")
+
     def test_a_backend_that_cannot_run_ends_with_exit_4(self):
         self.fail_with(4, ["no quantized linear"], "eval", MODEL, *SHORT, "--backend", "cpu")
         out = self.path("three")

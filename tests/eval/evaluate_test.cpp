@@ -147,6 +147,61 @@ TEST(Evaluate, LoadsEveryBlockOnceUnlessHiddenStatesDoNotFit) {
   EXPECT_EQ(model.blocks_loaded_, 3 * 2);
 }
 
+/// What happened to the packed weights of a model.
+struct Preparations {
+  int64_t scopes = 0, alive = 0, most_alive = 0, rows = 0;
+  int64_t products = 0, unprepared_products = 0;
+};
+
+class CountingWeight : public PackedWeight {
+ public:
+  CountingWeight(const at::Tensor& weight, Preparations& counts)
+      : weight_(weight), counts_(counts) {}
+  void multiply(const at::Tensor& x, const at::Tensor& y) const override {
+    ++counts_.products;
+    if (!prepared_) ++counts_.unprepared_products;
+    affine_into(x, weight_, y);
+  }
+  std::shared_ptr<void> prepare(int64_t rows) const override {
+    ++counts_.scopes;
+    counts_.rows = rows;
+    counts_.most_alive = std::max(counts_.most_alive, ++counts_.alive);
+    prepared_ = true;
+    return {&counts_, [this](void*) {
+              prepared_ = false;
+              --counts_.alive;
+            }};
+  }
+  int64_t bytes() const override { return 0; }
+
+ private:
+  at::Tensor weight_;
+  Preparations& counts_;
+  mutable bool prepared_ = false;
+};
+
+TEST(Evaluate, PreparesTheWeightsOfTheResidentBlockForSeveralBatches) {
+  const FakeModel dense({});
+  FakeModel packed({});
+  Preparations counts;
+  for (const at::Tensor& weight : dense.weights_)
+    packed.packed_.push_back(std::make_shared<CountingWeight>(weight, counts));
+  const WindowPlan plan = random_plan({"gptq", 10, 1, -1});
+  EvalSettings settings;
+  settings.batch_tokens = 40;  // batches of 4, 4 and 2 windows
+  const EvalResult result = evaluate(packed, nullptr, plan, settings);
+  EXPECT_EQ(result.model.window_nll, evaluate(dense, nullptr, plan, settings).model.window_nll);
+  EXPECT_EQ(counts.scopes, 2);
+  EXPECT_EQ(counts.most_alive, 1);
+  EXPECT_EQ(counts.alive, 0);
+  EXPECT_EQ(counts.rows, 40);
+  EXPECT_EQ(counts.products, 2 * 3);
+  EXPECT_EQ(counts.unprepared_products, 0);
+  settings.batch_tokens = 100;  // one batch has nothing to share
+  evaluate(packed, nullptr, plan, settings);
+  EXPECT_EQ(counts.scopes, 2);
+}
+
 TEST(Evaluate, AModelAgainstItselfHasNoDivergence) {
   const FakeModel model({});
   const EvalResult result = evaluate(model, &model, random_plan({"gptq", 10, 1, -1}), {});

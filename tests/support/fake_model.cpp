@@ -16,9 +16,7 @@ at::Tensor running_mean(const at::Tensor& hidden) {
 
 class FakeBlock : public Block {
  public:
-  FakeBlock(const LinearSite& site, const at::Tensor& weight) {
-    stages_.push_back({site.input, {Linear(site, weight, {})}});
-  }
+  explicit FakeBlock(const Linear& linear) { stages_.push_back({linear.site().input, {linear}}); }
   at::Tensor stage_input(size_t, const BlockState& state) const override {
     return running_mean(state.hidden);
   }
@@ -57,7 +55,9 @@ at::Tensor FakeModel::embed(const at::Tensor& tokens) const {
 std::unique_ptr<Block> FakeModel::load_block(int64_t index) const {
   ++blocks_loaded_;
   const auto at = static_cast<size_t>(index);
-  return std::make_unique<FakeBlock>(sites()[at], weights_[at]);
+  const LinearSite site = sites()[at];
+  return std::make_unique<FakeBlock>(packed_.empty() ? Linear(site, weights_[at], {})
+                                                     : Linear(site, packed_[at], {}));
 }
 
 at::Tensor FakeModel::final_norm(const at::Tensor& hidden) const {

@@ -33,6 +33,8 @@ class FakeModel : public CausalLM {
 
   at::Tensor embedding_, head_;      ///< float32 [vocab, hidden]
   std::vector<at::Tensor> weights_;  ///< float32 [hidden, hidden], one a block
+  /// If there, in place of weights_, one a block.
+  std::vector<std::shared_ptr<const PackedWeight>> packed_;
   mutable int64_t blocks_loaded_ = 0;
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 struct BenchArgs {
   std::string model;
-  std::vector<std::string> shapes, backends;
+  std::vector<std::string> shapes, backends, settings;
   std::vector<int64_t> rows = {1, 12, 256};
   int64_t group_size = 128;
   bool asymmetric = false, csv = false;
@@ -56,6 +56,7 @@ void run_bench(const BenchArgs& args, CommonArgs& common) {
   settings.rows = args.rows;
   settings.scheme = {4, args.group_size, !args.asymmetric};
   settings.backends = args.backends;
+  settings.backend_settings = parse_settings(args.settings);
   settings.skip_unsupported = args.backends.empty();
   if (settings.backends.empty())
     for (const std::string& name : backends().names())
@@ -95,6 +96,9 @@ void add_bench(CLI::App& app, CommonArgs& common) {
   gemm->add_option("--backend", args->backends, "Which to measure; default: all that run here")
       ->delimiter(',')
       ->type_name("NAME,...");
+  gemm->add_option("--set", args->settings, "Option of a backend: NAME.key=value; see ptq list")
+      ->type_name("SETTING")
+      ->allow_extra_args(false);
   gemm->add_flag("--csv", args->csv, "Print comma-separated values");
   add_common(*gemm, common);
   gemm->callback([args, &common] { run_bench(*args, common); });

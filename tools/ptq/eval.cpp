@@ -20,6 +20,7 @@ namespace {
 
 struct EvalArgs {
   std::string model, reference, text, tokens, baseline, write_baseline, backend = "auto";
+  std::vector<std::string> settings;
   PerplexityRequest request;
   std::optional<double> max_perplexity, max_kl;
   double tolerance = 0.01;
@@ -108,7 +109,7 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   catch_interrupts();
   ConsoleProgress progress;
   const at::Device device = open_device(common.device);
-  const BackendSelection backends(args.backend);
+  const BackendSelection backends(args.backend, parse_settings(args.settings));
   const OpenedModel opened = open_on_backends(args, backends, device);
   OpenedModel reference;
   if (!args.reference.empty()) reference = open_directory(args.reference, nullptr, device);
@@ -200,6 +201,9 @@ void add_eval(CLI::App& app, CommonArgs& common) {
                    "the name of one (ptq list)")
       ->type_name("NAME")
       ->capture_default_str();
+  command->add_option("--set", args->settings, "Option of a backend: NAME.key=value; see ptq list")
+      ->type_name("SETTING")
+      ->allow_extra_args(false);
   declare_gates(*command, *args);
   add_common(*command, common);
   command->callback([args, &common] { run_eval(*args, common); });

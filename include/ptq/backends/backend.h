@@ -37,6 +37,12 @@ class PackedWeight {
   /// it is the only one, to the last bit, and not on the number of threads.
   virtual void multiply(const at::Tensor& x, const at::Tensor& y) const = 0;
 
+  /// Says that until the result is destroyed the weight is multiplied by many batches of up to
+  /// `rows` rows each, so that what they have in common is done once and kept.  Null where there is
+  /// nothing, or no memory for it; products are allowed all the same.  Throws Error for what a
+  /// device reports.
+  virtual std::shared_ptr<void> prepare(int64_t /*rows*/) const { return nullptr; }
+
   /// Memory that it holds.
   virtual int64_t bytes() const = 0;
 };

@@ -16,10 +16,11 @@ struct NamedBackend {
 /// The backends that a request leaves to choose from.
 class BackendSelection {
  public:
-  /// `request`: a backend's name, or "auto" for all that can run on this machine.  Throws
-  /// ConfigError for an unknown name, UnsupportedError with the reason for a backend that is not
-  /// part of this build or cannot run on this machine.
-  explicit BackendSelection(const std::string& request);
+  /// `request`: a backend's name, or "auto" for all that can run on this machine.  `settings`: the
+  /// options of some by name, {"cuda": {"path": "fused"}}.  Throws ConfigError for an unknown name
+  /// or option and for options of a backend that was not asked for, UnsupportedError with the
+  /// reason for a backend that is not part of this build or cannot run on this machine.
+  explicit BackendSelection(const std::string& request, const Json& settings = Json::object());
 
   /// Those that take `weight`, of falling priority; at least one.  Throws UnsupportedError with the
   /// reasons if there is none.

@@ -34,6 +34,11 @@ class Linear {
   /// autograd uses the plain formulas.
   at::Tensor forward_for_gradient(const at::Tensor& x) const;
 
+  /// PackedWeight::prepare; null for a dense weight.
+  std::shared_ptr<void> prepare(int64_t rows) const {
+    return packed_ == nullptr ? nullptr : packed_->prepare(rows);
+  }
+
   const LinearSite& site() const& { return site_; }
   /// Throws std::logic_error if the weight is packed.
   const at::Tensor& weight() const&;

@@ -19,8 +19,9 @@ struct GemmShape {
 struct GemmBenchSettings {
   std::vector<GemmShape> shapes;
   std::vector<int64_t> rows;
-  std::vector<std::string> backends;  ///< names in the registry
-  bool skip_unsupported = false;      ///< leaves out what a backend does not take
+  std::vector<std::string> backends;       ///< names in the registry
+  Json backend_settings = Json::object();  ///< options of some of them, by name
+  bool skip_unsupported = false;           ///< leaves out what a backend does not take
   QuantScheme scheme;
   double seconds = 0.6;  ///< for each backend, shape and number of rows, and for BLAS
   std::function<void(const std::string&)> progress;  ///< before each; may throw to stop
@@ -71,7 +72,8 @@ struct GemmBenchResult {
 /// Measures.  Weights, inputs and results each rotate through more memory than three times the last
 /// cache level, but at most 256 copies, so that every call reads its weight from memory.  Throws
 /// UnsupportedError for a backend that cannot run here or, unless skip_unsupported, does not take
-/// the scheme; ConfigError for an unknown one, for "auto" and for sizes that are not positive.
+/// the scheme; ConfigError for an unknown one or option of one, for "auto" and for sizes that are
+/// not positive.
 GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings);
 
 }  // namespace ptq

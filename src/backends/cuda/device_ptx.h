@@ -80,6 +80,12 @@ PTQ_DEVICE void copy_async_streaming(uint32_t to, const void* from, bool valid, 
                "l"(__cvta_generic_to_global(from)), "r"(valid ? 16 : 0), "l"(policy)
                : "memory");
 }
+/// Starts copying 4 bytes to shared memory (4 zero bytes if not `valid`).
+PTQ_DEVICE void copy_async_word(uint32_t to, const void* from, bool valid) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to),
+               "l"(__cvta_generic_to_global(from)), "r"(valid ? 4 : 0)
+               : "memory");
+}
 /// Ends a group of copies.
 PTQ_DEVICE void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
@@ -134,6 +140,13 @@ PTQ_DEVICE uint32_t fused_multiply_add(uint32_t a, uint32_t b, uint32_t c) {
   }
   return result;
 }
+/// a b + c, rounded once.
+PTQ_DEVICE float fused_multiply_add(float a, float b, float c) {
+  return __fmaf_rn(a, b, c);
+}
+PTQ_DEVICE float as_float(uint32_t bits) {
+  return __uint_as_float(bits);
+}
 /// (value & mask) | bits as one instruction.
 PTQ_DEVICE uint32_t mask_or(uint32_t value, uint32_t mask, uint32_t bits) {
   uint32_t result;
@@ -175,6 +188,11 @@ PTQ_DEVICE Word4 load_constant4(const void* address) {
       : "=r"(value.word[0]), "=r"(value.word[1]), "=r"(value.word[2]), "=r"(value.word[3])
       : "l"(__cvta_generic_to_global(address)));
   return value;
+}
+/// One value of global memory that no kernel writes meanwhile.
+template <class Value>
+PTQ_DEVICE Value load_constant(const Value* address) {
+  return __ldg(address);
 }
 /// What other blocks of this launch wrote: not from this multiprocessor's own cache.
 PTQ_DEVICE float load_global_float(const float* address) {

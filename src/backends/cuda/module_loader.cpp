@@ -1,8 +1,11 @@
 #include "module_loader.h"
 
 #include <cstdlib>
+#include <stdexcept>
 
 #include <dlfcn.h>
+
+#include "ptq/core/error.h"
 
 namespace ptq::cuda {
 namespace {
@@ -53,6 +56,16 @@ CudaModule open_cuda_module(const std::string& path) {
   if (api->find_devices(&module.devices, &module.first_device) != kW4a16Ok)
     return refused(api->last_error());
   return module;
+}
+
+void check_status(const W4a16Api& api, int32_t status, const std::string& where,
+                  const std::string& hint) {
+  if (status == kW4a16Ok) return;
+  const std::string text = where + ": " + api.last_error();
+  if (status == kW4a16OutOfMemory) throw ResourceError(text, hint);
+  if (status == kW4a16Unavailable) throw UnsupportedError(text, hint);
+  if (status == kW4a16BadArgument) throw std::logic_error(text);
+  throw Error(text);
 }
 
 const CudaModule& cuda_module() {

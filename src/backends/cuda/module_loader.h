@@ -23,6 +23,12 @@ const CudaModule& cuda_module();
 /// As cuda_module, afresh and from `path` only.  What it opened stays open.
 CudaModule open_cuda_module(const std::string& path);
 
+/// Throws what `status` stands for, unless that is success, with `where` before the module's text:
+/// ResourceError for memory, UnsupportedError for a device that cannot be used, both with `hint`,
+/// std::logic_error for a bad argument, else Error.
+void check_status(const W4a16Api& api, int32_t status, const std::string& where,
+                  const std::string& hint);
+
 /// Where the module of `program` may lie: in ../lib and in `library_folder` beside the program's
 /// folder (a build, an installation that was moved), and in `full_library_folder` (the installation
 /// that the build was configured for).

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 
+#include "ptq/backends/device_columns.h"
+
 // The functions of the module libptq_cuda, which is opened at run time: a program that may use it
 // needs neither CUDA's libraries nor its headers.  Plain C types, so that compilers may differ.
 // Pointers are to device memory unless they say otherwise; devices have compute capability 8.0 or
@@ -52,6 +54,9 @@ struct W4a16Product {
   int32_t x_is_float, y_is_float;  ///< else the weight's 16-bit format
   int32_t on_host;                 ///< x, y and bias are in host memory: the call copies and waits
   int32_t path;                    ///< W4a16Path
+  /// Times cuBLASLt's algorithms when a shape is met first and takes the fastest from then on,
+  /// which makes last bits a matter of timing; else its first proposal.
+  int32_t tune;
 };
 
 struct W4a16Api {
@@ -68,8 +73,9 @@ struct W4a16Api {
   void (*release)(W4a16Layer* layer);
   /// Device memory of a layer in bytes, what `prepare` keeps included.
   int64_t (*layer_bytes)(const W4a16Layer* layer);
-  /// Keeps the dequantized weight until `forget`, so that large products of it dequantize once.
-  int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer);
+  /// Keeps the dequantized weight until `forget`, if it is what products of `rows` rows by `path`
+  /// are computed from and is not kept already.
+  int32_t (*prepare)(W4a16Context* context, W4a16Layer* layer, int64_t rows, int32_t path);
   /// Frees what `prepare` keeps.
   void (*forget)(W4a16Layer* layer);
   /// Queues a product in the context's stream; with `on_host` also waits for it.
@@ -78,11 +84,14 @@ struct W4a16Api {
   int32_t (*synchronize)(W4a16Context* context);
   /// The context's cudaStream_t.
   void* (*stream)(const W4a16Context* context);
+  /// Queues the rounding of columns in `stream`, a cudaStream_t of the device of that index; needs
+  /// no context.  The calling thread's device stays what it was.
+  int32_t (*round_columns)(int32_t device, void* stream, const ptq::DeviceColumns* columns);
   /// Text of the calling thread's last error.
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 2;
+constexpr int32_t kW4a16Version = 5;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();

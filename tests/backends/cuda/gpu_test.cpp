@@ -101,7 +101,13 @@ TEST_F(Gpu, ProductsAreWithinTheBoundIfPossible) {
       for (float& value : x) {
         value = decode(number, encode(number, normal(random)));
       }
-      if (m == 257) expect_ok(api_->prepare(context_, layer.get()));
+      if (m == 257) {
+        const int64_t before = api_->layer_bytes(layer.get());
+        expect_ok(api_->prepare(context_, layer.get(), m, kW4a16Small));
+        ASSERT_EQ(api_->layer_bytes(layer.get()), before) << "kept what nobody uses";
+        expect_ok(api_->prepare(context_, layer.get(), m, kW4a16Large));
+        ASSERT_GE(api_->layer_bytes(layer.get()), before + options.out * options.in * 2);
+      }
       for (const W4a16Path path : {kW4a16Small, kW4a16Large}) {
         const std::vector<float> y = multiply(packed, layer.get(), x, path);
         ASSERT_EQ(multiply(packed, layer.get(), x, path), y) << "not repeatable";

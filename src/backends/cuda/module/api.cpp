@@ -3,7 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "columns.h"
 #include "context.h"
+#include "devices.h"
 #include "w4a16_api.h"
 
 // The border of the module: no exception crosses it.
@@ -56,8 +58,8 @@ int64_t layer_bytes(const W4a16Layer* layer) {
   return layer->bytes();
 }
 
-int32_t prepare(W4a16Context* context, W4a16Layer* layer) {
-  return guarded([&] { context->prepare(*layer); });
+int32_t prepare(W4a16Context* context, W4a16Layer* layer, int64_t rows, int32_t path) {
+  return guarded([&] { context->prepare(*layer, rows, path); });
 }
 
 void forget(W4a16Layer* layer) {
@@ -76,6 +78,11 @@ void* stream(const W4a16Context* context) {
   return context->stream;
 }
 
+int32_t round_columns(int32_t device, void* stream, const ptq::DeviceColumns* columns) {
+  return guarded(
+      [&] { ptq::cuda::round_columns(device, static_cast<cudaStream_t>(stream), *columns); });
+}
+
 const char* last_error() {
   return last_error_text.c_str();
 }
@@ -83,8 +90,8 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices, create,    destroy, upload,
-                                release,       layer_bytes,  prepare,   forget,  multiply,
-                                synchronize,   stream,       last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices, create,        destroy,   upload,
+                                release,       layer_bytes,  prepare,       forget,    multiply,
+                                synchronize,   stream,       round_columns, last_error};
   return &kApi;
 }

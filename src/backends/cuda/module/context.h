@@ -34,12 +34,14 @@ struct W4a16Context {
 
   /// Copies a weight of host memory to the device and waits.  Throws Failure.
   std::unique_ptr<W4a16Layer> upload(const W4a16Weight& weight);
-  /// Queues the dequantization that `layer.dense` then keeps.  Throws Failure, and keeps nothing.
-  void prepare(W4a16Layer& layer);
+  /// Queues the dequantization that `layer.dense` then keeps, if products of so many rows by `path`
+  /// use it.  Throws Failure, and keeps nothing.
+  void prepare(W4a16Layer& layer, int64_t rows, int32_t path);
   /// Queues the product; waits for it if its operands are in host memory.  Throws Failure.
   void multiply(const W4a16Layer& layer, const W4a16Product& product);
 
   int device;
+  int capability;  ///< 10 · major + minor
   int processors = 0;
   cudaStream_t stream = nullptr;
 
@@ -67,11 +69,5 @@ namespace ptq::cuda {
 
 /// Those for weights and activations of format `number`.
 const Kernels& kernels_of(Number number);
-
-/// Throws Failure unless the device can run the kernels.
-void check_device(int device);
-
-/// The indices of those that can, at least one; throws Failure if there is none, saying why.
-std::vector<int> able_devices();
 
 }  // namespace ptq::cuda

@@ -1,5 +1,8 @@
 #include "cublas_lt.h"
 
+#include <array>
+#include <limits>
+
 #include <cublasLt.h>
 #include <dlfcn.h>
 
@@ -50,6 +53,8 @@ CublasLtFunctions::CublasLtFunctions(void* library) {
 namespace {
 
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
+constexpr int kProposals = 8;
+constexpr int kTimedCalls = 5;  // of each proposal
 
 // Of the major version that the headers are of: the types would not fit another.
 const CublasLtFunctions& load() {
@@ -67,6 +72,35 @@ void check_blas(cublasStatus_t status, const char* what) {
   const W4a16Status code = status == CUBLAS_STATUS_ALLOC_FAILED ? kW4a16OutOfMemory : kW4a16Failure;
   throw Failure(code, std::string(what) + ": cuBLAS status " + std::to_string(status));
 }
+
+/// Times what is queued in a stream between two calls.
+class Stopwatch {
+ public:
+  explicit Stopwatch(cudaStream_t stream) : stream_(stream) {
+    check(cudaEventCreate(&begin_), "making an event");
+    check(cudaEventCreate(&end_), "making an event");
+  }
+  ~Stopwatch() {
+    cudaEventDestroy(begin_);
+    cudaEventDestroy(end_);
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+  void begin() { check(cudaEventRecord(begin_, stream_), "recording an event"); }
+  /// Milliseconds since `begin`, for which it waits.
+  float end() {
+    check(cudaEventRecord(end_, stream_), "recording an event");
+    check(cudaEventSynchronize(end_), "multiplying");
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, begin_, end_), "timing");
+    return milliseconds;
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudaEvent_t begin_ = nullptr, end_ = nullptr;
+};
 
 cudaDataType type_of(Number number) {
   return number == Number::kFp16 ? CUDA_R_16F : CUDA_R_16BF;
@@ -88,11 +122,21 @@ struct CublasLt::Plan {
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 
+  /// Up to `most` algorithms, the best first by cuBLASLt's own estimate; returns how many.
+  int propose(cublasLtHandle_t handle, int most, cublasLtMatmulHeuristicResult_t* results) const {
+    int count = 0;
+    check_blas(
+        functions.heuristic(handle, operation, w, x, y, y, preference, most, results, &count),
+        "choosing an algorithm");
+    return count;
+  }
+
   const CublasLtFunctions& functions;
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t w = nullptr, x = nullptr, y = nullptr;
   cublasLtMatmulPreference_t preference = nullptr;
   cublasLtMatmulHeuristicResult_t choice{};
+  bool tuned = false;
 };
 
 CublasLt::CublasLt() : functions_(load()) {
@@ -106,7 +150,7 @@ CublasLt::~CublasLt() {
   functions_.destroy(static_cast<cublasLtHandle_t>(handle_));
 }
 
-const CublasLt::Plan& CublasLt::plan_of(const DenseProduct& p) {
+CublasLt::Plan& CublasLt::plan_of(const DenseProduct& p) {
   const Key key{static_cast<int32_t>(p.number), p.y_is_float, p.m, p.n, p.k, p.y_stride};
   const auto found = plans_.find(key);
   if (found != plans_.end()) return *found->second;
@@ -127,23 +171,48 @@ const CublasLt::Plan& CublasLt::plan_of(const DenseProduct& p) {
   check_blas(functions_.preference_set(plan->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                        &kWorkspaceBytes, sizeof kWorkspaceBytes),
              "describing a product");
-  int count = 0;
-  check_blas(
-      functions_.heuristic(static_cast<cublasLtHandle_t>(handle_), plan->operation, plan->w,
-                           plan->x, plan->y, plan->y, plan->preference, 1, &plan->choice, &count),
-      "choosing an algorithm");
-  if (count == 0) throw Failure(kW4a16Failure, "cuBLASLt has no algorithm for the product");
+  if (plan->propose(static_cast<cublasLtHandle_t>(handle_), 1, &plan->choice) == 0)
+    throw Failure(kW4a16Failure, "cuBLASLt has no algorithm for the product");
   return *plans_.emplace(key, std::move(plan)).first->second;
 }
 
-void CublasLt::multiply(const DenseProduct& product, cudaStream_t stream) {
-  const Plan& plan = plan_of(product);
+void CublasLt::run(const Plan& plan, const DenseProduct& product, cudaStream_t stream) {
   const float one = 1, zero = 0;
   check_blas(functions_.matmul(
                  static_cast<cublasLtHandle_t>(handle_), plan.operation, &one, product.w, plan.w,
                  product.x, plan.x, &zero, product.y, plan.y, product.y, plan.y, &plan.choice.algo,
                  workspace_.reserve<uint8_t>(kWorkspaceBytes), kWorkspaceBytes, stream),
              "multiplying");
+}
+
+void CublasLt::tune(Plan& plan, const DenseProduct& product, cudaStream_t stream) {
+  std::array<cublasLtMatmulHeuristicResult_t, kProposals> proposals{};
+  const int count =
+      plan.propose(static_cast<cublasLtHandle_t>(handle_), kProposals, proposals.data());
+  Stopwatch watch(stream);
+  cublasLtMatmulHeuristicResult_t fastest = plan.choice;
+  float least = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < count; ++i) {
+    if (proposals[i].state != CUBLAS_STATUS_SUCCESS) continue;
+    plan.choice = proposals[i];
+    run(plan, product, stream);  // warms up
+    watch.begin();
+    for (int call = 0; call < kTimedCalls; ++call) {
+      run(plan, product, stream);
+    }
+    const float milliseconds = watch.end();
+    if (milliseconds >= least) continue;
+    least = milliseconds;
+    fastest = proposals[i];
+  }
+  plan.choice = fastest;
+  plan.tuned = true;
+}
+
+void CublasLt::multiply(const DenseProduct& product, bool tune_first, cudaStream_t stream) {
+  Plan& plan = plan_of(product);
+  if (tune_first && !plan.tuned) tune(plan, product, stream);
+  run(plan, product, stream);
 }
 
 }  // namespace ptq::cuda

@@ -34,14 +34,18 @@ class CublasLt {
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
 
-  /// Queues the product, summed in float32.  Throws Failure.
-  void multiply(const DenseProduct& product, cudaStream_t stream);
+  /// Queues the product, summed in float32, by the algorithm that cuBLASLt proposes first.  With
+  /// `tune`, and from then on for products of this shape, by the one of its proposals that was
+  /// fastest when they were timed; the first such call waits for them.  Throws Failure.
+  void multiply(const DenseProduct& product, bool tune, cudaStream_t stream);
 
  private:
   struct Plan;
   using Key = std::tuple<int32_t, bool, int64_t, int64_t, int64_t, int64_t>;
 
-  const Plan& plan_of(const DenseProduct& product);
+  Plan& plan_of(const DenseProduct& product);
+  void tune(Plan& plan, const DenseProduct& product, cudaStream_t stream);
+  void run(const Plan& plan, const DenseProduct& product, cudaStream_t stream);
 
   const CublasLtFunctions& functions_;
   void* handle_ = nullptr;

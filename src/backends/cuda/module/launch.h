@@ -4,11 +4,13 @@
 #include <cuda_runtime_api.h>
 
 #include "kernels/arguments.h"
+#include "ptq/backends/device_columns.h"
 #include "small_matmul_plan.h"
 
-// Launches of the kernels for one number format.  All throw Failure.
+// Launches of the kernels.  All throw Failure.
 namespace ptq::cuda {
 
+/// The kernels for one number format.
 class Kernels {
  public:
   virtual ~Kernels() = default;
@@ -26,5 +28,8 @@ class Kernels {
 
 const Kernels& kernels_fp16();
 const Kernels& kernels_bf16();
+
+/// GPTQ's columns, which know no 16-bit format: at least one row and one column.
+void launch_round_columns(const DeviceColumns& columns, cudaStream_t stream);
 
 }  // namespace ptq::cuda

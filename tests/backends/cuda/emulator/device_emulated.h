@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -73,6 +74,9 @@ inline uint64_t streaming_policy() {
 inline void copy_async_streaming(uint32_t to, const void* from, bool valid, uint64_t) {
   emulator::copy_async(to, from, valid);
 }
+inline void copy_async_word(uint32_t to, const void* from, bool valid) {
+  emulator::copy_async(to, from, valid, 4);
+}
 inline void commit_copies() {
   emulator::commit_copies();
 }
@@ -98,6 +102,14 @@ template <class T>
 uint32_t fused_multiply_add(uint32_t a, uint32_t b, uint32_t c) {
   return emulator::fused_multiply_add(T::kNumber, a, b, c);
 }
+inline float fused_multiply_add(float a, float b, float c) {
+  return std::fmaf(a, b, c);
+}
+inline float as_float(uint32_t bits) {
+  float value = 0;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
 inline uint32_t mask_or(uint32_t value, uint32_t mask, uint32_t bits) {
   return (value & mask) | bits;
 }
@@ -116,6 +128,10 @@ inline Word4 load_constant4(const void* address) {
   Word4 value;
   std::memcpy(&value, address, sizeof value);
   return value;
+}
+template <class Value>
+Value load_constant(const Value* address) {
+  return *address;
 }
 inline float load_global_float(const float* address) {
   return *address;

@@ -24,6 +24,7 @@ struct Copy {
   uint32_t to;
   const void* from;
   bool valid;
+  int bytes;
 };
 
 struct Block;
@@ -263,10 +264,10 @@ void shared_write(uint32_t address, int bytes, const void* from) {
   current->block->shared.write(now(), address, bytes, from);
 }
 
-void copy_async(uint32_t to, const void* from, bool valid) {
-  if (valid && reinterpret_cast<uintptr_t>(from) % 16 != 0) fail("copies from unaligned memory");
-  current->block->shared.begin_copy(now(), to, 16);
-  current->open.push_back({to, from, valid});
+void copy_async(uint32_t to, const void* from, bool valid, int bytes) {
+  if (valid && reinterpret_cast<uintptr_t>(from) % bytes != 0) fail("copies from unaligned memory");
+  current->block->shared.begin_copy(now(), to, bytes);
+  current->open.push_back({to, from, valid, bytes});
 }
 
 void commit_copies() {
@@ -278,7 +279,7 @@ void wait_copies(int pending) {
   while (static_cast<int>(current->groups.size()) > pending) {
     for (const Copy& copy : current->groups.front()) {
       const uint8_t zeros[16] = {};
-      current->block->shared.end_copy(now(), copy.to, 16, copy.valid ? copy.from : zeros);
+      current->block->shared.end_copy(now(), copy.to, copy.bytes, copy.valid ? copy.from : zeros);
     }
     current->groups.pop_front();
   }

@@ -49,7 +49,8 @@ void pause();
 
 void shared_read(uint32_t address, int bytes, void* to);
 void shared_write(uint32_t address, int bytes, const void* from);
-void copy_async(uint32_t to, const void* from, bool valid);
+/// 4 or 16 bytes.
+void copy_async(uint32_t to, const void* from, bool valid, int bytes = 16);
 void commit_copies();
 void wait_copies(int pending);
 
