@@ -48,6 +48,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
                            "start from the full-precision checkpoint");
   quantizer = quantizers().make(job.method, options_of(job, job.method));
   statistics = StatisticSet(quantizer->statistics());
+  block_statistics = StatisticSet(quantizer->block_statistics());
   format = formats().make(job.format, options_of(job, job.format));
   sites = input.model->sites();
   for (const LinearSite& site : sites) {
@@ -68,13 +69,17 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   sweep.poll = [this] { listener.poll(); };
   if (!job.stats.empty())
     open_store();
-  else if (!statistics.empty())
+  else if (!statistics.empty() || quantizer->prepares_blocks())
     load_calibration_data();
   estimate();
 }
 
 at::ScalarType Session::dtype_of(const LinearSite& site) const {
-  return input.checkpoint->entry(site.name + ".weight").dtype;
+  return dtype_of(site.name + ".weight");
+}
+
+at::ScalarType Session::dtype_of(const std::string& tensor) const {
+  return input.checkpoint->entry(tensor).dtype;
 }
 
 void Session::open_store() {
@@ -83,6 +88,9 @@ void Session::open_store() {
                       "the statistics were collected over a text already");
   if (statistics.empty())
     throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
+  if (quantizer->prepares_blocks())
+    throw ConfigError("--stats: method " + job.method + " runs whole blocks on a text",
+                      "name it with --calibration FILE instead");
   store = StatsStore::open(job.stats);
   store->require(statistics.names());
   input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
@@ -134,7 +142,9 @@ void Session::estimate() {
   int64_t largest_block = 0;
   int64_t widest = 0, sums = 0, workspace = 0;
   std::map<int, int64_t> block_bytes;
+  std::map<int, std::vector<LinearSite>> block_sites;
   for (const LinearSite& site : sites) {
+    block_sites[site.block].push_back(site);
     largest_block = std::max(largest_block,
                              block_bytes[site.block] += site.out_features * site.in_features * 4);
     widest = std::max(widest, site.in_features);
@@ -145,6 +155,10 @@ void Session::estimate() {
       output_bytes +=
           packed_bytes(site, planned->second) - static_cast<int64_t>(entry.end - entry.begin);
     }
+  }
+  for (const auto& entry : block_sites) {
+    sums = std::max(sums, block_statistics.bytes(entry.second));
+    workspace = std::max(workspace, quantizer->prepare_bytes(entry.second));
   }
   const int64_t limit =
       job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();

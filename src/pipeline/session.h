@@ -38,6 +38,7 @@ struct Session {
   std::map<std::string, const LinearSite*> site_of;
   std::unique_ptr<Quantizer> quantizer;
   StatisticSet statistics;          ///< what the quantizer reads
+  StatisticSet block_statistics;    ///< what it reads of whole blocks beforehand
   std::optional<StatsStore> store;  ///< where it is read from instead of calibration data
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
@@ -57,6 +58,7 @@ struct Session {
 
   bool calibrated() const { return tokens.defined(); }
   at::ScalarType dtype_of(const LinearSite& site) const;
+  at::ScalarType dtype_of(const std::string& tensor) const;
   /// Bytes of `site` on disk in the output, made by packing zeros.
   int64_t packed_bytes(const LinearSite& site, const QuantScheme& scheme);
   /// Names of the input's tensors under `prefix` that are copied unchanged.
