@@ -17,7 +17,7 @@ namespace {
 struct AwqSettings {
   ScaleSearchSettings scale;
   int64_t tokens = 1024;  ///< that judge the finalists by the module's output
-  bool clip = true;
+  bool clip = false;
   bool gptq = false;  ///< what was scaled is rounded by GPTQ, not to nearest
 };
 
@@ -118,7 +118,7 @@ std::unique_ptr<Quantizer> awq(Options& options) {
       options.get_choice("saliency", "mean-magnitude", {"mean-magnitude", "mean-square"},
                          "the statistic that tells how large an input channel is");
   settings.scale.rows = options.get_in<int64_t>(
-      "rows", 512, 1, 1 << 20, "rows of a stage's weights that judge every scale; 1 to 1048576");
+      "rows", 256, 1, 1 << 20, "rows of a stage's weights that judge every scale; 1 to 1048576");
   settings.scale.finalists = options.get_in<int64_t>(
       "finalists", 6, 1, 41, "scales that the output of attention or MLP judges; 1 to 41");
   settings.scale.search_grids = options.get_choice("judge", "minmax", {"minmax", "searched"},
@@ -127,9 +127,11 @@ std::unique_ptr<Quantizer> awq(Options& options) {
   settings.tokens = options.get_in<int64_t>(
       "tokens", 1024, 1, 1 << 24, "tokens that judge them, in whole windows; 1 to 16777216");
   settings.clip = options.get<bool>(
-      "clip", true, "whether groups are cut by what that does to their part of the output");
+      "clip", false,
+      "whether the ranges of groups are cut by what that does to their part of the output");
   settings.gptq = options.get_choice("rounding", "rtn", {"rtn", "gptq"},
                                      "how the scaled weights are rounded") == "gptq";
+  settings.scale.feedback = settings.gptq;
   return std::make_unique<Awq>(settings);
 }
 

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include "hessian_factor.h"
 #include "module_probe.h"
 #include "ptq/quantizers/grid.h"
 #include "quadratic_form.h"
@@ -29,8 +30,10 @@ class Stagewise {
       samples_.push_back(sample(linear.weight()));
     for (const at::Tensor& some : samples_)
       energy_ += quadratic_form(some, gram_);
+    if (settings.feedback) find_pivots();
     saliency_ = context.stats[index].sum(settings.saliency).to(at::kDouble);
     if (settings.saliency != "mean-magnitude") saliency_ = saliency_.sqrt();
+    if (pivots_.defined()) saliency_ = pivots_.to(at::kDouble).sqrt();
   }
 
   std::vector<ScaleCandidate> candidates() const {
@@ -48,6 +51,23 @@ class Stagewise {
       error += quadratic_form(rounded(i, samples_[i], candidate) - samples_[i], gram_);
     return energy_ > 0 ? error / energy_ : 0;
   }
+
+  /// What GPTQ is expected to leave of the error: every column is rounded evenly within a step,
+  /// and what the columns after it cannot make up for is its pivot.
+  double feedback_error(const ScaleCandidate& candidate) const {
+    const at::Tensor factor = candidate.scale.index_select(0, channel_);
+    const at::Tensor left = pivots_ / factor.square();
+    double error = 0;
+    for (size_t i = 0; i < samples_.size(); ++i) {
+      const Grids grids = fit_grids(samples_[i] * factor, scheme(i), dtype(i), {});
+      const int64_t groups = grids.scale.size(1);
+      const at::Tensor squares = grids.scale.square().sum(0, false, at::kDouble);
+      error += (squares * left.view({groups, -1}).sum(1, false, at::kDouble)).sum().item<double>();
+    }
+    return energy_ > 0 ? error / 12 / energy_ : 0;
+  }
+
+  bool has_pivots() const { return pivots_.defined(); }
 
   double module_error(const ScaleCandidate& candidate, ModuleProbe& probe) const {
     std::vector<at::Tensor> weights;
@@ -67,6 +87,16 @@ class Stagewise {
     return context_.plan.at(stage_.linears[i].site().name);
   }
 
+  at::ScalarType dtype(size_t i) const {
+    return context_.stored(stage_.linears[i].site().name + ".weight");
+  }
+
+  void find_pivots() {
+    const HessianFactor factor = factor_hessian(gram_, {});
+    if (factor.feedback.defined())
+      pivots_ = at::empty_like(factor.pivots).index_copy_(0, factor.order, factor.pivots);
+  }
+
   /// The means over the input channels that share a factor.
   at::Tensor of_factors(const at::Tensor& values) const {
     const at::Tensor sums =
@@ -83,8 +113,7 @@ class Stagewise {
     GridFit fit;
     fit.search = settings_.search_grids;
     if (fit.search) fit.importance = gram_.diagonal() / factor.square();
-    const at::ScalarType dtype = context_.stored(stage_.linears[i].site().name + ".weight");
-    const Grids grids = fit_grids(scaled, scheme(i), dtype, fit);
+    const Grids grids = fit_grids(scaled, scheme(i), dtype(i), fit);
     const RoundedWeight nearest = round_to_nearest(scaled, scheme(i), grids);
     const QuantizedTensor result{nearest.q, grids.scale, grids.zero,
                                  contiguous_groups(scheme(i), weight.size(1)), scheme(i)};
@@ -95,7 +124,7 @@ class Stagewise {
   const ScaleSearchSettings& settings_;
   const Stage& stage_;
   const at::Tensor& gram_;
-  at::Tensor channel_, saliency_;
+  at::Tensor channel_, saliency_, pivots_;
   int64_t factors_, rows_ = 0;
   std::vector<at::Tensor> samples_;
   double energy_ = 0;
@@ -117,11 +146,13 @@ ScaleChoice search_scale(const BlockContext& context, size_t index, const BlockS
   const Stagewise stage(context, index, settings);
   const std::vector<ScaleCandidate> candidates = stage.candidates();
   std::vector<double> errors;
+  const bool feedback = stage.has_pivots();
   for (const ScaleCandidate& candidate : candidates)
-    errors.push_back(stage.linear_error(candidate));
+    errors.push_back(feedback ? stage.feedback_error(candidate) : stage.linear_error(candidate));
   std::vector<size_t> order = ascending(errors);
   ModuleProbe probe(context.block, index, state);
-  if (!probe.ends_here()) {
+  const bool by_module = !feedback && !probe.ends_here();
+  if (by_module) {
     order.resize(std::min(order.size(), static_cast<size_t>(settings.finalists)));
     if (std::find(order.begin(), order.end(), size_t{0}) == order.end()) order.push_back(0);
     for (const size_t candidate : order)
@@ -133,7 +164,9 @@ ScaleChoice search_scale(const BlockContext& context, size_t index, const BlockS
   return {candidates[best].scale,
           {{"form", candidates[best].form},
            {"ratio", candidates[best].ratio},
-           {"judged_by", probe.ends_here() ? "linear" : "module"},
+           {"judged_by", feedback    ? "pivots"
+                         : by_module ? "module"
+                                     : "linear"},
            {"error_unscaled", errors[0]},
            {"error_scaled", errors[best]}}};
 }

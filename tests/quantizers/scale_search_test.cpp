@@ -87,5 +87,35 @@ TEST(ScaleSearch, ItsErrorIsThatOfRoundingWithItsScale) {
   EXPECT_NEAR(choice.report.at("error_scaled").get<double>(), error, 1e-3 * error);
 }
 
+TEST(ScaleSearch, WhatItExpectsOfGptqIsNearWhatGptqLeaves) {
+  TestBlock test(spread_llama(), *quantizers().make("awq"), kScheme);
+  ScaleSearchSettings settings;
+  settings.feedback = true;
+  const auto gptq = quantizers().make("gptq", {{"grid", "minmax"}});
+  for (const size_t index : {size_t{1}, size_t{3}}) {
+    const SiteStats& stats = test.context().stats[index];
+    const Json report = search_scale(test.context(), index, state_at(test, index), settings).report;
+    EXPECT_EQ(report.at("judged_by"), "pivots");
+    const Linear& linear = test.linear(index, 0);
+    const double left =
+        gptq->quantize({linear.site(), linear.weight(), stats, at::kFloat}, kScheme).relative_error;
+    // Evenly spread errors are an assumption, and with so few tokens the damping, which is in the
+    // pivots and not in what is left, is much of them.
+    EXPECT_GT(report.at("error_unscaled").get<double>(), 0.7 * left) << index;
+    EXPECT_LT(report.at("error_unscaled").get<double>(), 1.6 * left) << index;
+    EXPECT_LE(report.at("error_scaled").get<double>(), report.at("error_unscaled").get<double>());
+  }
+}
+
+TEST(ScaleSearch, JudgesAsForRoundingToNearestWhereGptqHasNoFactor) {
+  TestBlock test(spread_llama(), *quantizers().make("awq"), kScheme);
+  test.context().stats[3].sum("gram").zero_();
+  ScaleSearchSettings settings;
+  settings.feedback = true;
+  const ScaleChoice choice = search_scale(test.context(), 3, state_at(test, 3), settings);
+  EXPECT_EQ(choice.report.at("judged_by"), "linear");
+  EXPECT_EQ(choice.report.at("form"), "none");
+}
+
 }  // namespace
 }  // namespace ptq::quantizer
