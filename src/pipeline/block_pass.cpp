@@ -51,10 +51,14 @@ BlockNotes prepare(Session& session, Block& block, const at::Tensor& states, Blo
       stage = stage.to(at::kCPU);
   }
   const auto stored = [&](const std::string& name) { return session.dtype_of(name); };
+  const auto stored_stats = [&](const LinearSite& site) {
+    return session.store->site_stats(site, session.quantizer->stored_statistics());
+  };
   BlockNotes notes;
   {
     const Stopwatch watch(session.seconds.quantize);
-    notes = session.quantizer->prepare_block({block, states, stats, session.plan.plan, stored});
+    notes = session.quantizer->prepare_block(
+        {block, states, stats, session.plan.plan, stored, stored_stats});
   }
   for (const auto& [name, values] : block_vectors(block))
     result.tensors.emplace(name, values.to(stored(name)));
@@ -87,7 +91,7 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Te
     }
     for (Linear& linear : stage.linears)
       quantize_linear(session, linear,
-                      session.store
+                      !runner && session.store
                           ? session.store->site_stats(linear.site(), session.statistics.names())
                           : stats,
                       result);

@@ -67,10 +67,14 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
     throw UnsupportedError("format " + job.format + ": " + *reason);
   input_bytes = total_bytes(*input.checkpoint);
   sweep.poll = [this] { listener.poll(); };
-  if (!job.stats.empty())
-    open_store();
-  else if (!statistics.empty() || quantizer->prepares_blocks())
-    load_calibration_data();
+  const std::vector<std::string> beside = quantizer->stored_statistics();
+  if (!beside.empty() && job.stats.empty())
+    throw ConfigError("method " + job.method + ": with these options it reads " + beside.front() +
+                          " from a store of statistics",
+                      "collect it with ptq calibrate and name the store with --stats DIR");
+  if (!job.stats.empty()) open_store(beside);
+  if (!store || !beside.empty())
+    if (!statistics.empty() || quantizer->prepares_blocks()) load_calibration_data();
   estimate();
 }
 
@@ -82,19 +86,22 @@ at::ScalarType Session::dtype_of(const std::string& tensor) const {
   return input.checkpoint->entry(tensor).dtype;
 }
 
-void Session::open_store() {
-  if (!job.calibration.files.empty())
+/// `beside`: what is read beside calibration data; none: the store stands for them.
+void Session::open_store(const std::vector<std::string>& beside) {
+  const bool instead = beside.empty();
+  if (instead && !job.calibration.files.empty())
     throw ConfigError("--stats and --calibration exclude each other",
                       "the statistics were collected over a text already");
-  if (statistics.empty())
+  if (instead && statistics.empty())
     throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
-  if (quantizer->prepares_blocks())
+  if (instead && quantizer->prepares_blocks())
     throw ConfigError("--stats: method " + job.method + " runs whole blocks on a text",
                       "name it with --calibration FILE instead");
   store = StatsStore::open(job.stats);
-  store->require(statistics.names());
+  store->require(instead ? statistics.names() : beside);
   input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
   store->check_model(input_digests);
+  if (!instead) return;
   for (const LinearSite& site : sites)
     if (const auto warning =
             quantizer->data_warning(store->manifest().counts.tokens, site.in_features))
@@ -110,6 +117,9 @@ void Session::load_calibration_data() {
   CalibrationWindows windows = read_calibration(job.calibration, job.model, input.model->config());
   tokens = windows.tokens;
   calibration = std::move(windows.report);
+  if (store)
+    calibration.update(
+        {{"statistics", job.stats.string()}, {"store", store->manifest().to_json()}});
   warnings.insert(warnings.end(), windows.warnings.begin(), windows.warnings.end());
   std::set<int64_t> widths;
   for (const LinearSite& site : sites)

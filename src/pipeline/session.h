@@ -37,9 +37,10 @@ struct Session {
   std::vector<LinearSite> sites;
   std::map<std::string, const LinearSite*> site_of;
   std::unique_ptr<Quantizer> quantizer;
-  StatisticSet statistics;          ///< what the quantizer reads
-  StatisticSet block_statistics;    ///< what it reads of whole blocks beforehand
-  std::optional<StatsStore> store;  ///< where it is read from instead of calibration data
+  StatisticSet statistics;        ///< what the quantizer reads
+  StatisticSet block_statistics;  ///< what it reads of whole blocks beforehand
+  /// Where it is read from instead of calibration data, or `stored_statistics` beside it.
+  std::optional<StatsStore> store;
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
   FormatContext context;
@@ -68,7 +69,7 @@ struct Session {
 
  private:
   void load_calibration_data();
-  void open_store();
+  void open_store(const std::vector<std::string>& beside);
   void estimate();
   std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme
 };

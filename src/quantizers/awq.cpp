@@ -29,7 +29,12 @@ class Awq : public Quantizer {
   std::vector<std::string> statistics() const override { return {"gram"}; }
   bool prepares_blocks() const override { return true; }
   std::vector<std::string> block_statistics() const override {
-    return {"gram", settings_.scale.saliency};
+    const bool square = settings_.scale.saliency == "mean-square";
+    return {"gram", square ? "mean-square" : "mean-magnitude"};
+  }
+  std::vector<std::string> stored_statistics() const override {
+    if (!settings_.scale.stored) return {};
+    return {settings_.scale.saliency};
   }
 
   std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const override {
@@ -114,9 +119,14 @@ class Awq : public Quantizer {
 
 std::unique_ptr<Quantizer> awq(Options& options) {
   AwqSettings settings;
-  settings.scale.saliency =
-      options.get_choice("saliency", "mean-magnitude", {"mean-magnitude", "mean-square"},
-                         "the statistic that tells how large an input channel is");
+  const std::string saliency = options.get_choice(
+      "saliency", "auto",
+      {"auto", "mean-magnitude", "mean-square", "token-energy", "sequence-energy"},
+      "the statistic that tells how much an input channel matters; auto: mean-magnitude, or the "
+      "Hessian's pivots with rounding=gptq; the last two need gradients: name a store that has "
+      "them with --stats, beside --calibration");
+  settings.scale.stored = saliency == "token-energy" || saliency == "sequence-energy";
+  if (saliency != "auto") settings.scale.saliency = saliency;
   settings.scale.rows = options.get_in<int64_t>(
       "rows", 256, 1, 1 << 20, "rows of a stage's weights that judge every scale; 1 to 1048576");
   settings.scale.finalists = options.get_in<int64_t>(

@@ -21,19 +21,17 @@ class Stagewise {
       : context_(context),
         settings_(settings),
         stage_(context.block.stages()[index]),
-        gram_(context.stats[index].sum("gram")),
+        stats_(context.stats[index]),
+        gram_(stats_.sum("gram")),
         channel_(context.block.input_producer(index).channel),
         factors_(input_factors(context.block, index)) {
     for (const Linear& linear : stage_.linears)
       rows_ += linear.site().out_features;
     for (const Linear& linear : stage_.linears)
-      samples_.push_back(sample(linear.weight()));
+      samples_.push_back(sample(linear.weight().cpu()));
     for (const at::Tensor& some : samples_)
       energy_ += quadratic_form(some, gram_);
     if (settings.feedback) find_pivots();
-    saliency_ = context.stats[index].sum(settings.saliency).to(at::kDouble);
-    if (settings.saliency != "mean-magnitude") saliency_ = saliency_.sqrt();
-    if (pivots_.defined()) saliency_ = pivots_.to(at::kDouble).sqrt();
   }
 
   std::vector<ScaleCandidate> candidates() const {
@@ -41,7 +39,7 @@ class Stagewise {
     for (size_t i = 0; i < samples_.size(); ++i)
       share += range_share(samples_[i], scheme(i)) *
                (static_cast<double>(samples_[i].size(0)) / static_cast<double>(rows_));
-    return scale_candidates(of_factors(saliency_), of_factors(share));
+    return scale_candidates(of_factors(saliency()), of_factors(share));
   }
 
   /// tr(ΔW H ΔWᵀ) of the sampled rows as a part of tr(W H Wᵀ).
@@ -72,7 +70,8 @@ class Stagewise {
   double module_error(const ScaleCandidate& candidate, ModuleProbe& probe) const {
     std::vector<at::Tensor> weights;
     for (size_t i = 0; i < stage_.linears.size(); ++i)
-      weights.push_back(rounded(i, stage_.linears[i].weight(), candidate));
+      weights.push_back(rounded(i, stage_.linears[i].weight().cpu(), candidate)
+                            .to(stage_.linears[i].weight().device()));
     return probe.energy() > 0 ? probe.error(weights) / probe.energy() : 0;
   }
 
@@ -95,6 +94,18 @@ class Stagewise {
     const HessianFactor factor = factor_hessian(gram_, {});
     if (factor.feedback.defined())
       pivots_ = at::empty_like(factor.pivots).index_copy_(0, factor.order, factor.pivots);
+  }
+
+  /// float64 [in]: how much a channel matters.
+  at::Tensor saliency() const {
+    const std::string& name = settings_.saliency;
+    if (name.empty() && has_pivots()) return pivots_.to(at::kDouble).sqrt();
+    if (name.empty() || name == "mean-magnitude") return stats_.sum("mean-magnitude");
+    if (!settings_.stored) return stats_.sum(name).sqrt();
+    at::Tensor sum = at::zeros({channel_.size(0)}, at::kDouble);
+    for (const Linear& linear : stage_.linears)
+      sum += context_.stored_stats(linear.site()).sum(name);
+    return sum.sqrt();
   }
 
   /// The means over the input channels that share a factor.
@@ -123,8 +134,9 @@ class Stagewise {
   const BlockContext& context_;
   const ScaleSearchSettings& settings_;
   const Stage& stage_;
+  const SiteStats& stats_;
   const at::Tensor& gram_;
-  at::Tensor channel_, saliency_, pivots_;
+  at::Tensor channel_, pivots_;
   int64_t factors_, rows_ = 0;
   std::vector<at::Tensor> samples_;
   double energy_ = 0;

@@ -9,10 +9,13 @@
 namespace ptq::quantizer {
 
 struct ScaleSearchSettings {
-  std::string saliency = "mean-magnitude";  ///< the statistic that tells how large an input is
-  int64_t rows = 256;                       ///< of a stage that judge all candidates
-  int64_t finalists = 6;                    ///< that the module's output judges
-  bool search_grids = false;                ///< candidates are rounded to searched grids
+  /// The statistic that tells how much a channel matters: "mean-magnitude", of which √ is not
+  /// taken, or a sum of squares; empty: √ of the pivots of H, else the mean magnitude.
+  std::string saliency;
+  bool stored = false;        ///< the statistic is one of `stored_stats`
+  int64_t rows = 256;         ///< of a stage that judge all candidates
+  int64_t finalists = 6;      ///< that the module's output judges
+  bool search_grids = false;  ///< candidates are rounded to searched grids
   bool feedback = false;  ///< judged by what GPTQ is expected to leave, not by rounding to nearest
 };
 

@@ -94,6 +94,17 @@ class Output(CliTestCase):
         whole, part = plan(*FAST), plan(*FAST, "--skip", "down_proj")
         self.assertEqual(whole["memory_bytes"] - part["memory_bytes"], workspace(whole["linears"]) - workspace(part["linears"]))
 
+    def test_a_method_may_read_a_store_beside_its_calibration_data(self):
+        data = ("--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64")
+        self.succeed("calibrate", MODEL, "--collect", "token-energy", *data, "--out", self.path("stats"))
+        awq = ("quantize", MODEL, "--method", "awq", *FAST)
+        self.succeed(*awq, "--out", self.path("plain"))
+        self.succeed(*awq, "--set", "awq.saliency=token-energy", "--stats", self.path("stats"), "--out", self.path("out"))
+        manifest = load_json(os.path.join(self.path("out"), "ptq-manifest.json"))
+        self.assertIn("store", manifest["calibration"])
+        self.assertIn("files", json.dumps(manifest["calibration"]))
+        self.assertNotEqual(*(load_json(os.path.join(self.path(name), "ptq-manifest.json"))["linears"][0]["details"] for name in ("plain", "out")))
+
     def test_a_config_file_sets_options_and_flags_override_it(self):
         config = self.path("config.json")
         with open(config, "w", encoding="utf-8") as file:
@@ -126,6 +137,7 @@ class Refusal(CliTestCase):
             (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
             (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),
             (2, ["awq", "--calibration"], ["quantize", MODEL, "--method", "awq", *out, "--stats", self.work, "--group-size", "64"]),
+            (2, ["token-energy", "--stats"], ["quantize", MODEL, "--method", "awq", *out, "--set", "awq.saliency=token-energy", *FAST]),
             (2, ["--bits"], [*rtn, "--bits", "four"]),
             (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),
             (4, ["48", "q_proj"], [*rtn, "--group-size", "48"]),

@@ -107,6 +107,17 @@ TEST(Awq, RoundsAsGptqDoesIfAskedTo) {
   EXPECT_FALSE(quantizers().make("awq", {{"rounding", "rtn"}})->data_warning(10, 96).has_value());
 }
 
+TEST(Awq, AsksForTheStatisticsThatItsSaliencyNeeds) {
+  const auto with = [](const std::string& saliency) {
+    return quantizers().make("awq", {{"saliency", saliency}});
+  };
+  EXPECT_THAT(with("mean-square")->block_statistics(),
+              ::testing::ElementsAre("gram", "mean-square"));
+  EXPECT_THAT(with("auto")->block_statistics(), ::testing::ElementsAre("gram", "mean-magnitude"));
+  EXPECT_THAT(with("auto")->stored_statistics(), ::testing::IsEmpty());
+  EXPECT_THAT(with("token-energy")->stored_statistics(), ::testing::ElementsAre("token-energy"));
+}
+
 TEST(Awq, RefusesOptionsOutsideTheirRange) {
   for (const Json& wrong : {Json{{"rounding", "up"}}, Json{{"tokens", 0}}, Json{{"rows", 0}},
                             Json{{"finalists", 99}}, Json{{"saliency", "gram"}}})

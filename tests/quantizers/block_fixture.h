@@ -28,8 +28,9 @@ class TestBlock {
   }
 
   BlockContext context() {
-    return {*block_, states_, stats_, plan_, [](const std::string&) { return at::kFloat; }};
+    return {*block_, states_, stats_, plan_, [](const std::string&) { return at::kFloat; }, stored};
   }
+  std::function<SiteStats(const LinearSite& site)> stored;  ///< BlockContext::stored_stats
   Block& block() { return *block_; }
   const at::Tensor& states() const& { return states_; }
   QuantPlan& plan() { return plan_; }

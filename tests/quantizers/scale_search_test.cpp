@@ -107,6 +107,29 @@ TEST(ScaleSearch, WhatItExpectsOfGptqIsNearWhatGptqLeaves) {
   }
 }
 
+TEST(ScaleSearch, AStoredStatisticSumsOverTheLinearsOfTheStage) {
+  // Energies whose sum is the square of the mean magnitude give the same scales.
+  TestBlock test(spread_llama(), *quantizers().make("awq"), kScheme);
+  const at::Tensor magnitude = test.context().stats[0].sum("mean-magnitude");
+  std::vector<std::string> asked;
+  test.stored = [&](const LinearSite& site) {
+    asked.push_back(site.name);
+    SiteStats stats;
+    const double share = asked.size() == 1 ? 0.5 : 0.25;
+    stats.set("token-energy", std::make_shared<Sums>(Sums{{"sum", magnitude.square() * share}}));
+    return stats;
+  };
+  ScaleSearchSettings settings;
+  const ScaleChoice plain = search_scale(test.context(), 0, state_at(test, 0), settings);
+  settings.saliency = "token-energy";
+  settings.stored = true;
+  const ScaleChoice stored = search_scale(test.context(), 0, state_at(test, 0), settings);
+  EXPECT_EQ(asked.size(), 3U);
+  EXPECT_NE(plain.report.at("form"), "none");
+  EXPECT_EQ(plain.report.at("ratio"), stored.report.at("ratio"));
+  EXPECT_TRUE(at::allclose(plain.scale, stored.scale, 1e-6, 0));  // a root of a square
+}
+
 TEST(ScaleSearch, JudgesAsForRoundingToNearestWhereGptqHasNoFactor) {
   TestBlock test(spread_llama(), *quantizers().make("awq"), kScheme);
   test.context().stats[3].sum("gram").zero_();

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,12 +25,13 @@ struct QuantizedSite {
 
 /// A block before any of its linears is quantized.
 struct BlockContext {
-  Block& block;              ///< on any device
-  const at::Tensor& states;  ///< float32 [sequences, seq, hidden]: the block's input
-  const std::vector<SiteStats>&
-      stats;              ///< what `block_statistics` say of each stage's input, on the CPU
-  const QuantPlan& plan;  ///< the linears that will be quantized
-  StoredDtype stored;     ///< of the checkpoint's tensors
+  Block& block;                         ///< on any device
+  const at::Tensor& states;             ///< float32 [sequences, seq, hidden]: the block's input
+  const std::vector<SiteStats>& stats;  ///< of each stage's input by `block_statistics`; on the CPU
+  const QuantPlan& plan;                ///< the linears that will be quantized
+  StoredDtype stored;                   ///< of the checkpoint's tensors
+  /// What `stored_statistics` say of a linear; of the unquantized model.
+  std::function<SiteStats(const LinearSite& site)> stored_stats;
 
   /// Why the input of a stage cannot be scaled so that the output's files hold the same function,
   /// or nothing: what is not quantized keeps its dtype, which does not hold scaled weights.
@@ -71,6 +73,10 @@ class Quantizer {
 
   /// The statistics `prepare_block` reads, by name.
   virtual std::vector<std::string> block_statistics() const { return {}; }
+
+  /// The statistics `prepare_block` reads from a store (--stats) beside the calibration data, by
+  /// name: those that need gradients.
+  virtual std::vector<std::string> stored_statistics() const { return {}; }
 
   /// Bytes that `prepare_block` takes at its peak beside the block and the statistics, for the
   /// linears of a block.
