@@ -101,6 +101,30 @@ void StageRunner::advance() {
   ++stage_;
 }
 
+std::vector<SiteStats> collect_stages(const Block& block, const at::Tensor& states,
+                                      const StatisticSet& statistics,
+                                      const SweepSettings& settings) {
+  at::NoGradGuard no_grad;
+  const auto first_site = [&](size_t stage) -> const LinearSite& {
+    return block.stages()[stage].linears.front().site();
+  };
+  const size_t stages = block.stages().size();
+  Collector collector(statistics);
+  for_each_batch(states.size(0), states.size(1), settings, [&](int64_t first, int64_t count) {
+    BlockState state{states.narrow(0, first, count), {}};
+    for (size_t stage = 0; stage < stages; ++stage) {
+      const at::Tensor input = block.stage_input(stage, state);
+      collector.add(first_site(stage), {input, {}});
+      if (stage + 1 < stages) block.run_stage(stage, input, state);
+    }
+  });
+  collector.finish();
+  std::vector<SiteStats> stats;
+  for (size_t stage = 0; stage < stages; ++stage)
+    stats.push_back(collector.stats(first_site(stage)));
+  return stats;
+}
+
 void advance_block(const Block& block, at::Tensor& states, const SweepSettings& settings) {
   at::NoGradGuard no_grad;
   for_each_batch(states.size(0), states.size(1), settings, [&](int64_t first, int64_t count) {

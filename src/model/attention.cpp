@@ -109,6 +109,13 @@ at::Tensor blocked_attention(at::Tensor q, const at::Tensor& k, const at::Tensor
 
 }  // namespace
 
+at::Tensor value_channels(const AttentionShape& shape) {
+  const at::Tensor own = at::arange(shape.kv_heads * shape.head_dim, at::kLong);
+  return own.view({shape.kv_heads, 1, shape.head_dim})
+      .expand({-1, shape.heads / shape.kv_heads, -1})
+      .reshape({-1});
+}
+
 at::Tensor causal_attention(at::Tensor q, const at::Tensor& k, const at::Tensor& v,
                             const AttentionShape& shape) {
   if (kernels_can_record({q, k, v}, {})) return recorded_attention(q, k, v, shape);

@@ -11,6 +11,9 @@ struct AttentionShape {
   int64_t window = 0;  ///< keys a query sees, itself included; 0: all up to itself
 };
 
+/// int64 [heads·head_dim]: the channel of v that each channel of the result is a mean of.
+at::Tensor value_channels(const AttentionShape& shape);
+
 /// softmax(q kᵀ / √head_dim) v with a causal mask: `q` float32 [batch, seq, heads·head_dim], `k`,
 /// `v` [batch, seq, kv_heads·head_dim], rotated already -> [batch, seq, heads·head_dim].  Records
 /// autograd if it is on and an input needs it; else a blocked kernel (docs/numerics.md) that may

@@ -92,7 +92,23 @@ class DecoderBlock : public Block {
 
   bool ends_in_sum() const override { return true; }
 
+  std::map<std::string, at::Tensor*> norms() override {
+    return {{producer_of(kQkv) + ".weight", &attention_norm_},
+            {producer_of(kGateUp) + ".weight", &mlp_norm_}};
+  }
+
+  InputProducer input_producer(size_t index) const override {
+    InputProducer producer = Block::input_producer(index);
+    // Query heads that share a value head read the same channels of v.
+    if (index == kOutput) producer.channel = value_channels(shape_);
+    return producer;
+  }
+
  private:
+  const std::string& producer_of(StageIndex stage) const {
+    return stages_[stage].linears.front().site().producer;
+  }
+
   at::Tensor attention(std::vector<at::Tensor> qkv) const {
     const auto [cos, sin] = rope_->rows(qkv[0].size(1), qkv[0].device());
     if (q_norm_.defined()) {

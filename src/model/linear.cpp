@@ -79,4 +79,11 @@ void Linear::set_weight(at::Tensor weight) {
   packed_ = nullptr;
 }
 
+void Linear::set_bias(at::Tensor bias) {
+  if (!bias_.defined() || bias.scalar_type() != at::kFloat || bias.sizes() != bias_.sizes())
+    throw std::logic_error("bias of " + site_.name + " must be there and float32 [" +
+                           std::to_string(site_.out_features) + "]");
+  bias_ = std::move(bias);
+}
+
 }  // namespace ptq

@@ -41,6 +41,30 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   result.quantized.emplace(site.name, std::move(quantized.weight));
 }
 
+/// Lets the quantizer change the block as a whole and files what that changed beside the linears.
+BlockNotes prepare(Session& session, Block& block, const at::Tensor& states, BlockResult& result) {
+  std::vector<SiteStats> stats;
+  {
+    const Stopwatch watch(session.seconds.statistics);
+    stats = collect_stages(block, states, session.block_statistics, session.sweep);
+    for (SiteStats& stage : stats)
+      stage = stage.to(at::kCPU);
+  }
+  const auto stored = [&](const std::string& name) { return session.dtype_of(name); };
+  const auto stored_stats = [&](const LinearSite& site) {
+    return session.store->site_stats(site, session.quantizer->stored_statistics());
+  };
+  BlockNotes notes;
+  {
+    const Stopwatch watch(session.seconds.quantize);
+    notes = session.quantizer->prepare_block(
+        {block, states, stats, session.plan.plan, stored, stored_stats});
+  }
+  for (const auto& [name, values] : block_vectors(block))
+    result.tensors.emplace(name, values.to(stored(name)));
+  return notes;
+}
+
 bool any_planned(const Session& session, const Stage& stage) {
   for (const Linear& linear : stage.linears)
     if (session.plan.plan.count(linear.site().name)) return true;
@@ -53,7 +77,11 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Te
   at::NoGradGuard no_grad;
   BlockResult result;
   std::optional<StageRunner> runner;
-  if (states.defined()) runner.emplace(block, states, session.sweep);
+  BlockNotes notes;
+  if (states.defined()) {
+    if (session.quantizer->prepares_blocks()) notes = prepare(session, block, states, result);
+    runner.emplace(block, states, session.sweep);
+  }
   for (Stage& stage : block.stages()) {
     SiteStats stats;
     if (runner && any_planned(session, stage)) {
@@ -63,7 +91,7 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Te
     }
     for (Linear& linear : stage.linears)
       quantize_linear(session, linear,
-                      session.store
+                      !runner && session.store
                           ? session.store->site_stats(linear.site(), session.statistics.names())
                           : stats,
                       result);
@@ -72,6 +100,9 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Te
       runner->advance();
     }
   }
+  for (SiteReport& report : result.reports)
+    if (const auto note = notes.find(report.name); note != notes.end())
+      report.details.update(note->second);
   for (const std::string& name : session.copied_tensors(session.input.model->block_prefix(index)))
     result.tensors.emplace(name, session.input.checkpoint->tensor(name));
   return result;

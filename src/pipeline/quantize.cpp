@@ -24,13 +24,25 @@ using detail::Session;
 using detail::Stopwatch;
 using detail::wait_for;
 
+/// The tensors beside the linears' weights that a method may change: what makes a stage's input.
+std::set<std::string> changeable(const Session& session) {
+  std::set<std::string> names;
+  if (!session.quantizer->prepares_blocks()) return names;
+  for (const LinearSite& site : session.sites) {
+    names.insert(site.producer + ".bias");
+    if (session.site_of.count(site.producer) == 0) names.insert(site.producer + ".weight");
+  }
+  return names;
+}
+
 /// What was read against what is in `partial`, before it becomes the output.
 void check_inventory(const Session& session, const CheckpointWriter& writer) {
   std::set<std::string> replaced;
   for (const auto& entry : session.plan.plan)
     replaced.insert(entry.first);
   const Checkpoint output(writer.partial_directory());
-  const auto differences = inventory_differences(*session.input.checkpoint, output, replaced);
+  const auto differences =
+      inventory_differences(*session.input.checkpoint, output, replaced, changeable(session));
   if (!differences.empty())
     throw Error("the output's inventory does not match the input: " + differences.front() + " (" +
                 std::to_string(differences.size()) + " differences)");

@@ -118,6 +118,9 @@ void QuantizeRun::resume_block(Block& block, int64_t index) {
           linear.set_weight(session_.format->unpack(linear.site(), planned->second, shard)
                                 .dequantize()
                                 .to(states_.device()));
+    if (session_.quantizer->prepares_blocks())
+      for (const auto& entry : block_vectors(block))
+        set_block_vector(block, entry.first, shard.tensor(entry.first).to(at::kFloat, false, true));
     const Stopwatch watch(session_.seconds.forward);
     // Stage by stage, as the run that was interrupted did: the same sums in the same order.
     StageRunner runner(block, states_, session_.sweep);

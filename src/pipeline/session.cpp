@@ -48,6 +48,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
                            "start from the full-precision checkpoint");
   quantizer = quantizers().make(job.method, options_of(job, job.method));
   statistics = StatisticSet(quantizer->statistics());
+  block_statistics = StatisticSet(quantizer->block_statistics());
   format = formats().make(job.format, options_of(job, job.format));
   sites = input.model->sites();
   for (const LinearSite& site : sites) {
@@ -66,27 +67,41 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
     throw UnsupportedError("format " + job.format + ": " + *reason);
   input_bytes = total_bytes(*input.checkpoint);
   sweep.poll = [this] { listener.poll(); };
-  if (!job.stats.empty())
-    open_store();
-  else if (!statistics.empty())
-    load_calibration_data();
+  const std::vector<std::string> beside = quantizer->stored_statistics();
+  if (!beside.empty() && job.stats.empty())
+    throw ConfigError("method " + job.method + ": with these options it reads " + beside.front() +
+                          " from a store of statistics",
+                      "collect it with ptq calibrate and name the store with --stats DIR");
+  if (!job.stats.empty()) open_store(beside);
+  if (!store || !beside.empty())
+    if (!statistics.empty() || quantizer->prepares_blocks()) load_calibration_data();
   estimate();
 }
 
 at::ScalarType Session::dtype_of(const LinearSite& site) const {
-  return input.checkpoint->entry(site.name + ".weight").dtype;
+  return dtype_of(site.name + ".weight");
 }
 
-void Session::open_store() {
-  if (!job.calibration.files.empty())
+at::ScalarType Session::dtype_of(const std::string& tensor) const {
+  return input.checkpoint->entry(tensor).dtype;
+}
+
+/// `beside`: what is read beside calibration data; none: the store stands for them.
+void Session::open_store(const std::vector<std::string>& beside) {
+  const bool instead = beside.empty();
+  if (instead && !job.calibration.files.empty())
     throw ConfigError("--stats and --calibration exclude each other",
                       "the statistics were collected over a text already");
-  if (statistics.empty())
+  if (instead && statistics.empty())
     throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
+  if (instead && quantizer->prepares_blocks())
+    throw ConfigError("--stats: method " + job.method + " runs whole blocks on a text",
+                      "name it with --calibration FILE instead");
   store = StatsStore::open(job.stats);
-  store->require(statistics.names());
+  store->require(instead ? statistics.names() : beside);
   input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
   store->check_model(input_digests);
+  if (!instead) return;
   for (const LinearSite& site : sites)
     if (const auto warning =
             quantizer->data_warning(store->manifest().counts.tokens, site.in_features))
@@ -102,6 +117,9 @@ void Session::load_calibration_data() {
   CalibrationWindows windows = read_calibration(job.calibration, job.model, input.model->config());
   tokens = windows.tokens;
   calibration = std::move(windows.report);
+  if (store)
+    calibration.update(
+        {{"statistics", job.stats.string()}, {"store", store->manifest().to_json()}});
   warnings.insert(warnings.end(), windows.warnings.begin(), windows.warnings.end());
   std::set<int64_t> widths;
   for (const LinearSite& site : sites)
@@ -134,7 +152,9 @@ void Session::estimate() {
   int64_t largest_block = 0;
   int64_t widest = 0, sums = 0, workspace = 0;
   std::map<int, int64_t> block_bytes;
+  std::map<int, std::vector<LinearSite>> block_sites;
   for (const LinearSite& site : sites) {
+    block_sites[site.block].push_back(site);
     largest_block = std::max(largest_block,
                              block_bytes[site.block] += site.out_features * site.in_features * 4);
     widest = std::max(widest, site.in_features);
@@ -145,6 +165,10 @@ void Session::estimate() {
       output_bytes +=
           packed_bytes(site, planned->second) - static_cast<int64_t>(entry.end - entry.begin);
     }
+  }
+  for (const auto& entry : block_sites) {
+    sums = std::max(sums, block_statistics.bytes(entry.second));
+    workspace = std::max(workspace, quantizer->prepare_bytes(entry.second));
   }
   const int64_t limit =
       job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();

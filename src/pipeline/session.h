@@ -37,8 +37,10 @@ struct Session {
   std::vector<LinearSite> sites;
   std::map<std::string, const LinearSite*> site_of;
   std::unique_ptr<Quantizer> quantizer;
-  StatisticSet statistics;          ///< what the quantizer reads
-  std::optional<StatsStore> store;  ///< where it is read from instead of calibration data
+  StatisticSet statistics;        ///< what the quantizer reads
+  StatisticSet block_statistics;  ///< what it reads of whole blocks beforehand
+  /// Where it is read from instead of calibration data, or `stored_statistics` beside it.
+  std::optional<StatsStore> store;
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
   FormatContext context;
@@ -57,6 +59,7 @@ struct Session {
 
   bool calibrated() const { return tokens.defined(); }
   at::ScalarType dtype_of(const LinearSite& site) const;
+  at::ScalarType dtype_of(const std::string& tensor) const;
   /// Bytes of `site` on disk in the output, made by packing zeros.
   int64_t packed_bytes(const LinearSite& site, const QuantScheme& scheme);
   /// Names of the input's tensors under `prefix` that are copied unchanged.
@@ -66,7 +69,7 @@ struct Session {
 
  private:
   void load_calibration_data();
-  void open_store();
+  void open_store(const std::vector<std::string>& beside);
   void estimate();
   std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme
 };

@@ -7,29 +7,13 @@
 
 #include "gptq_solver.h"
 #include "hessian_factor.h"
-#include "ptq/model/matmul.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
+#include "quadratic_form.h"
 #include "scheme_check.h"
 
 namespace ptq::quantizer {
 namespace {
-
-constexpr int64_t kFormWidth = 256;  ///< columns that quadratic_form takes at a time
-
-/// tr(A H Aᵀ) for A float32 [out, in] and the symmetric H float32 [in, in], with half of the
-/// product.
-double quadratic_form(const at::Tensor& a, const at::Tensor& h) {
-  double total = 0;
-  for (int64_t first = 0; first < a.size(1); first += kFormWidth) {
-    const int64_t count = std::min(kFormWidth, a.size(1) - first);
-    const at::Tensor rows = h.narrow(1, first, count), block = a.narrow(1, first, count);
-    at::Tensor product = matrix_product(block, rows.narrow(0, first, count));
-    if (first > 0) product.add_(matrix_product(a.narrow(1, 0, first), rows.narrow(0, 0, first)), 2);
-    total += product.mul_(block).sum(at::kDouble).item<double>();
-  }
-  return total;
-}
 
 struct GptqSettings {
   HessianSettings hessian;
@@ -54,8 +38,9 @@ class Gptq : public Quantizer {
     const int64_t in = site.in_features;
     // Beside the factor, first what every weight was rounded by, then a product in float32 and
     // again in float64 for its sum.
-    const int64_t row = std::max(in * 4, std::min(in, kFormWidth) * (4 + 8));
-    return std::max(factor_workspace_bytes(in), in * in * 4 + site.out_features * row);
+    const int64_t rounded = site.out_features * in * 4;
+    return std::max(factor_workspace_bytes(in),
+                    in * in * 4 + std::max(rounded, quadratic_form_bytes(site.out_features, in)));
   }
 
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {

@@ -133,6 +133,27 @@ TEST(StageRunner, StaysOnTheDeviceOfItsStates) {
   EXPECT_EQ(states.device(), meta);
 }
 
+TEST(CollectStages, EqualsTheStageWiseRunAndLeavesTheStatesAlone) {
+  const TwoStageBlock block;
+  at::manual_seed(6);
+  at::Tensor states = at::randn({5, 3, kWidth});
+  const at::Tensor before = states.clone();
+  const ptq::StatisticSet statistics({"gram", "mean-magnitude"});
+  ptq::SweepSettings settings;
+  settings.batch_tokens = 6;
+  const auto stats = ptq::collect_stages(block, states, statistics, settings);
+  EXPECT_TRUE(states.equal(before));
+  ASSERT_EQ(stats.size(), 2U);
+  ptq::StageRunner runner(block, states, settings);
+  for (const ptq::SiteStats& stage : stats) {
+    const ptq::SiteStats expected = runner.collect(statistics);
+    for (const std::string& name : statistics.names())
+      EXPECT_TRUE(stage.sum(name).equal(expected.sum(name))) << name;
+    EXPECT_EQ(stage.counts().tokens, 15);
+    runner.advance();
+  }
+}
+
 TEST(StageRunner, RefusesStatisticsThatNeedGradients) {
   const TwoStageBlock block;
   at::Tensor states = at::zeros({5, 3, kWidth});

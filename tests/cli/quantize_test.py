@@ -14,7 +14,7 @@ from support import CALIBRATION, FAST, HELDOUT, MODEL, PTQ, CliTestCase, file_ha
 
 class Output(CliTestCase):
     def test_every_method_and_format_makes_a_directory_that_verifies_and_evaluates(self):
-        for method in ("rtn", "gptq"):
+        for method in ("rtn", "gptq", "awq"):
             perplexities = []
             for layout in ("compressed-tensors", "gptq", "gptq_v2"):
                 out = self.path(f"{method}-{layout}")
@@ -42,7 +42,7 @@ class Output(CliTestCase):
         self.assert_same_output(self.path("first"), self.path("second"))
 
     def test_the_weights_do_not_depend_on_the_number_of_threads(self):
-        for method in ("rtn", "gptq"):
+        for method in ("rtn", "gptq", "awq"):
             hashes = []
             for threads in ("1", "2", "3"):
                 out = self.path(method + threads)
@@ -94,6 +94,17 @@ class Output(CliTestCase):
         whole, part = plan(*FAST), plan(*FAST, "--skip", "down_proj")
         self.assertEqual(whole["memory_bytes"] - part["memory_bytes"], workspace(whole["linears"]) - workspace(part["linears"]))
 
+    def test_a_method_may_read_a_store_beside_its_calibration_data(self):
+        data = ("--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64")
+        self.succeed("calibrate", MODEL, "--collect", "token-energy", *data, "--out", self.path("stats"))
+        awq = ("quantize", MODEL, "--method", "awq", *FAST)
+        self.succeed(*awq, "--out", self.path("plain"))
+        self.succeed(*awq, "--set", "awq.saliency=token-energy", "--stats", self.path("stats"), "--out", self.path("out"))
+        manifest = load_json(os.path.join(self.path("out"), "ptq-manifest.json"))
+        self.assertIn("store", manifest["calibration"])
+        self.assertIn("files", json.dumps(manifest["calibration"]))
+        self.assertNotEqual(*(load_json(os.path.join(self.path(name), "ptq-manifest.json"))["linears"][0]["details"] for name in ("plain", "out")))
+
     def test_a_config_file_sets_options_and_flags_override_it(self):
         config = self.path("config.json")
         with open(config, "w", encoding="utf-8") as file:
@@ -125,6 +136,8 @@ class Refusal(CliTestCase):
             (2, ["unknown quantizer \"gtpq\"", "gptq"], ["quantize", MODEL, "--method", "gtpq", *out]),
             (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
             (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),
+            (2, ["awq", "--calibration"], ["quantize", MODEL, "--method", "awq", *out, "--stats", self.work, "--group-size", "64"]),
+            (2, ["token-energy", "--stats"], ["quantize", MODEL, "--method", "awq", *out, "--set", "awq.saliency=token-energy", *FAST]),
             (2, ["--bits"], [*rtn, "--bits", "four"]),
             (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),
             (4, ["48", "q_proj"], [*rtn, "--group-size", "48"]),
@@ -197,6 +210,18 @@ class Interruption(CliTestCase):
             killed += self.kill_at(self.start(out, *rtn), out, at, 0)
             if not os.path.exists(out):
                 self.succeed("quantize", MODEL, "--out", out, *FAST, *rtn, "--resume")
+            self.assert_same_output(self.path("whole"), out)
+        self.assertGreater(killed, 0, "no run was killed: the test shows nothing")
+
+    def test_a_killed_run_that_scales_its_blocks_resumes_to_the_same_bytes(self):
+        awq = ("--method", "awq")
+        self.uninterrupted(*awq)
+        killed = 0
+        for at in range(1, 4):
+            out = self.path(f"killed-{at}")
+            killed += self.kill_at(self.start(out, *awq), out, at, 0)
+            if not os.path.exists(out):
+                self.succeed("quantize", MODEL, "--out", out, *FAST, *awq, "--resume")
             self.assert_same_output(self.path("whole"), out)
         self.assertGreater(killed, 0, "no run was killed: the test shows nothing")
 

@@ -66,6 +66,19 @@ TEST(Inventory, NamesAChangedTensor) {
   EXPECT_THAT(differences(output), ElementsAre(HasSubstr("is Int [6]")));
 }
 
+TEST(Inventory, AllowsOtherValuesWhereTheyAreExpectedOnly) {
+  auto output = output_tensors();
+  output["embed.weight"] = at::arange(6).flip(0);
+  const auto found = [&](const std::set<std::string>& revalued) {
+    return inventory_differences(MapSource(input_tensors()), MapSource(output), {"layers.0.q"},
+                                 revalued);
+  };
+  EXPECT_THAT(found({"embed.weight"}), IsEmpty());
+  EXPECT_THAT(found({"other"}), ElementsAre(HasSubstr("have changed")));
+  output["embed.weight"] = at::arange(6).view({2, 3});
+  EXPECT_THAT(found({"embed.weight"}), ElementsAre(HasSubstr("was Long [6]")));
+}
+
 TEST(Inventory, NamesAnExtraTensor) {
   auto output = output_tensors();
   output["layers.0.k.weight_packed"] = at::ones({1});

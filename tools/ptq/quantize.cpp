@@ -60,8 +60,10 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
 
 void declare_run(CLI::App& command, QuantizeArgs& args) {
   command
-      .add_option("--stats", args.stats,
-                  "Read the statistics of ptq calibrate instead of calibration data")
+      .add_option(
+          "--stats", args.stats,
+          "Read the statistics of ptq calibrate instead of calibration data, or beside it where "
+          "the method's options say so")
       ->type_name("DIR");
   command
       .add_option("--memory-limit", args.memory_limit,

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -72,6 +73,12 @@ class StageRunner {
   size_t stage_ = 0;
   bool replays_ = false;
 };
+
+/// What `statistics` say of the input of every stage of `block`, in order, in one pass over
+/// `states`, float32 [sequences, seq, hidden], the block's input, which stays.
+std::vector<SiteStats> collect_stages(const Block& block, const at::Tensor& states,
+                                      const StatisticSet& statistics,
+                                      const SweepSettings& settings);
 
 /// Moves all sequences through the whole block.
 void advance_block(const Block& block, at::Tensor& states, const SweepSettings& settings);

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,15 @@ struct BlockState {
                        ///< made from `hidden`
 };
 
+/// What makes the input of a stage and can take a factor per channel: y = f(x / s) where the
+/// function before was f(x).
+struct InputProducer {
+  std::string name;     ///< LinearSite::producer of the stage's linears
+  at::Tensor channel;   ///< int64 [in]: the producer's channel behind each input channel; channels
+                        ///< that come from one must share a factor
+  std::string refusal;  ///< why it can take none; empty: it can
+};
+
 /// One resident transformer block: a chain of stages (q,k,v → o → gate,up → down).  The chain is
 /// the only definition of the block's function; quantizers run it stage by stage, `forward` at
 /// once, and autograd may record either. Const methods may be called from several threads.
@@ -43,6 +53,13 @@ class Block {
   /// True if the block's output is that of its last stage plus what does not depend on it: then no
   /// gradient depends on the values of that stage's outputs.
   virtual bool ends_in_sum() const { return false; }
+
+  /// Gains and biases of the block's norms by checkpoint name, float32 [n]; to be changed in place.
+  virtual std::map<std::string, at::Tensor*> norms() { return {}; }
+
+  /// Where a factor per channel of the input of stage `index` can go, by what the architecture
+  /// computes; of one that is a linear, the output rows.
+  virtual InputProducer input_producer(size_t index) const;
 
   /// float32 [batch, seq, hidden] -> the block's output, same shape.
   at::Tensor forward(const at::Tensor& hidden) const;

@@ -46,6 +46,8 @@ class Linear {
   /// Replaces the weight, packed or not, by a dense one; throws std::logic_error unless float32
   /// [out, in].
   void set_weight(at::Tensor weight);
+  /// Replaces the bias; throws std::logic_error unless there is one and `bias` is float32 [out].
+  void set_bias(at::Tensor bias);
 
  private:
   LinearSite site_;

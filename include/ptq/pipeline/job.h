@@ -16,7 +16,9 @@ struct QuantizeJob {
   PlanRequest plan;
   Json plugin_options = Json::object();  ///< by plug-in name: {"gptq": {"damping": 0.01}}
   CalibrationRequest calibration;
-  std::filesystem::path stats;  ///< statistics of the unquantized model to use instead; empty: none
+  /// Statistics of the unquantized model to use instead, or beside where the method reads both;
+  /// empty: none.
+  std::filesystem::path stats;
   int64_t memory_limit_bytes = -1;  ///< of the process; -1: the machine's memory
   int max_fallbacks = 0;            ///< more end the run with NumericalError
   bool verify = true;               ///< read every quantized tensor back and compare

@@ -1,10 +1,13 @@
 #pragma once
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ptq/calib/statistic.h"
 #include "ptq/core/registry.h"
+#include "ptq/model/input_scale.h"
 #include "ptq/quant/quantized_tensor.h"
 
 namespace ptq {
@@ -19,6 +22,24 @@ struct QuantizedSite {
       Json::object();  ///< what the method wants in the report: damping used, dead columns, …
   std::vector<std::string> fallbacks;  ///< each: what was asked, what was done instead, and why
 };
+
+/// A block before any of its linears is quantized.
+struct BlockContext {
+  Block& block;                         ///< on any device
+  const at::Tensor& states;             ///< float32 [sequences, seq, hidden]: the block's input
+  const std::vector<SiteStats>& stats;  ///< of each stage's input by `block_statistics`; on the CPU
+  const QuantPlan& plan;                ///< the linears that will be quantized
+  StoredDtype stored;                   ///< of the checkpoint's tensors
+  /// What `stored_statistics` say of a linear; of the unquantized model.
+  std::function<SiteStats(const LinearSite& site)> stored_stats;
+
+  /// Why the input of a stage cannot be scaled so that the output's files hold the same function,
+  /// or nothing: what is not quantized keeps its dtype, which does not hold scaled weights.
+  std::optional<std::string> refusal(size_t stage) const;
+};
+
+/// What a method wants in the report about linears of a block, by site name.
+using BlockNotes = std::map<std::string, Json>;
 
 /// A method that puts a linear layer on an integer grid.
 class Quantizer {
@@ -46,6 +67,32 @@ class Quantizer {
   /// Whether `quantize` takes weight and statistics that lie on a device of this type; the result
   /// lies on the CPU.  Where it does not, it is given copies on the CPU.
   virtual bool takes(at::DeviceType type) const { return type == at::kCPU; }
+
+  /// True if `prepare_block` is to be called; then calibration data is needed.
+  virtual bool prepares_blocks() const { return false; }
+
+  /// The statistics `prepare_block` reads, by name.
+  virtual std::vector<std::string> block_statistics() const { return {}; }
+
+  /// The statistics `prepare_block` reads from a store (--stats) beside the calibration data, by
+  /// name: those that need gradients.
+  virtual std::vector<std::string> stored_statistics() const { return {}; }
+
+  /// Bytes that `prepare_block` takes at its peak beside the block and the statistics, for the
+  /// linears of a block.
+  virtual int64_t prepare_bytes(const std::vector<LinearSite>& block) const {
+    static_cast<void>(block);
+    return 0;
+  }
+
+  /// Called once for each block before its first linear is quantized: may change the block into
+  /// another that computes the same function (scale_input).  What it changes of `block_vectors` is
+  /// written into the output in the checkpoint's dtype.  What it returns is added to
+  /// QuantizedSite::details.
+  virtual BlockNotes prepare_block(const BlockContext& context) const {
+    static_cast<void>(context);
+    return {};
+  }
 
   /// Quantizes one linear.  The group size divides in_features.  Throws NumericalError when no safe
   /// fallback is left.

@@ -52,10 +52,11 @@ struct OptFacts {
 
 /// LayerNorm over the last dimension with torch.nn.LayerNorm's default epsilon.
 struct LayerNorm {
+  std::string name;
   at::Tensor gain, bias;
 
   static LayerNorm load(const Weights& weights, const std::string& name, int64_t width) {
-    return {weights.load(name + ".weight", {width}), weights.load(name + ".bias", {width})};
+    return {name, weights.load(name + ".weight", {width}), weights.load(name + ".bias", {width})};
   }
   at::Tensor operator()(const at::Tensor& x) const {
     const auto dtype = x.scalar_type();
@@ -121,6 +122,20 @@ class OptBlock : public Block {
   }
 
   bool ends_in_sum() const override { return norm_before_; }
+
+  std::map<std::string, at::Tensor*> norms() override {
+    return {{attention_norm_.name + ".weight", &attention_norm_.gain},
+            {attention_norm_.name + ".bias", &attention_norm_.bias},
+            {mlp_norm_.name + ".weight", &mlp_norm_.gain},
+            {mlp_norm_.name + ".bias", &mlp_norm_.bias}};
+  }
+
+  /// fc2 behind ReLU too: ReLU commutes with positive factors.
+  InputProducer input_producer(size_t index) const override {
+    InputProducer producer = Block::input_producer(index);
+    if (!producer.refusal.empty()) producer.refusal = "its input also feeds the residual stream";
+    return producer;
+  }
 
  private:
   bool norm_before_;

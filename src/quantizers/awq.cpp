@@ -1,0 +1,148 @@
+// AWQ (Lin et al., arXiv:2306.00978): scales input channels up that matter, so that rounding hurts
+// them less, and folds the inverse into what makes the input; then cuts the ranges of the groups.
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
+#include "group_clip.h"
+#include "ptq/quantizers/grid.h"
+#include "ptq/quantizers/quantizer.h"
+#include "quadratic_form.h"
+#include "scale_search.h"
+#include "scheme_check.h"
+
+namespace ptq::quantizer {
+namespace {
+
+struct AwqSettings {
+  ScaleSearchSettings scale;
+  int64_t tokens = 1024;  ///< that judge the finalists by the module's output
+  bool clip = false;
+  bool gptq = false;  ///< what was scaled is rounded by GPTQ, not to nearest
+};
+
+class Awq : public Quantizer {
+ public:
+  explicit Awq(const AwqSettings& settings)
+      : settings_(settings), gptq_(settings.gptq ? quantizers().make("gptq") : nullptr) {}
+
+  std::vector<std::string> statistics() const override { return {"gram"}; }
+  bool prepares_blocks() const override { return true; }
+  std::vector<std::string> block_statistics() const override {
+    const bool square = settings_.scale.saliency == "mean-square";
+    return {"gram", square ? "mean-square" : "mean-magnitude"};
+  }
+  std::vector<std::string> stored_statistics() const override {
+    if (!settings_.scale.stored) return {};
+    return {settings_.scale.saliency};
+  }
+
+  std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const override {
+    return gptq_ ? gptq_->data_warning(tokens, in_features) : std::nullopt;
+  }
+
+  int64_t prepare_bytes(const std::vector<LinearSite>& block) const override {
+    int64_t stage = 0, widest = 0;
+    for (const LinearSite& site : block) {
+      int64_t weights = 0;
+      for (const LinearSite& other : block)
+        if (other.input == site.input) weights += other.out_features * other.in_features;
+      stage = std::max(stage, weights);
+      widest = std::max({widest, site.in_features, site.out_features});
+    }
+    // A stage's weights rounded, one of them scaled beside; a module's activations.
+    return stage * 4 * 3 + settings_.tokens * widest * 4 * 6;
+  }
+
+  int64_t workspace_bytes(const LinearSite& site) const override {
+    if (gptq_) return gptq_->workspace_bytes(site);
+    // A weight that was cut, or what it was rounded by, and the product that judges a group.
+    return site.out_features * site.in_features * (4 * 3 + 1) +
+           quadratic_form_bytes(site.out_features, site.in_features);
+  }
+
+  BlockNotes prepare_block(const BlockContext& context) const override {
+    BlockNotes notes;
+    std::vector<std::pair<size_t, at::Tensor>> scales;
+    BlockState state{sample(context.states), {}};
+    const std::vector<Stage>& stages = context.block.stages();
+    for (size_t stage = 0; stage < stages.size(); ++stage) {
+      Json report;
+      if (const auto refusal = context.refusal(stage)) {
+        report = {{"form", "none"}, {"not_scaled", *refusal}};
+      } else {
+        ScaleChoice choice = search_scale(context, stage, state, settings_.scale);
+        scales.emplace_back(stage, choice.scale);
+        report = std::move(choice.report);
+      }
+      for (const Linear& linear : stages[stage].linears)
+        notes[linear.site().name] = {{"scale", report}};
+      if (stage + 1 < stages.size()) context.block.run_stage(stage, state);
+    }
+    // Not before: a factor on one stage's input changes what the stage before it gives.
+    for (const auto& [stage, scale] : scales)
+      scale_input(context.block, stage, scale, context.stored);
+    return notes;
+  }
+
+  QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {
+    if (gptq_) return gptq_->quantize(site, scheme);
+    require_whole_groups(site.site, scheme);
+    const at::Tensor weight = site.weight.contiguous();
+    const at::Tensor& gram = site.stats.sum("gram");
+    const Grids grids = settings_.clip
+                            ? fit_group_grids(weight, scheme, site.model_dtype, gram)
+                            : fit_grids(weight, scheme, site.model_dtype, {true, gram.diagonal()});
+    const at::Tensor q = round_to_nearest(weight, scheme, grids).q;
+    QuantizedSite result;
+    result.weight = {q, grids.scale, grids.zero, contiguous_groups(scheme, weight.size(1)), scheme};
+    const double energy = quadratic_form(weight, gram);
+    if (energy > 0)
+      result.relative_error =
+          quadratic_form(result.weight.dequantize().sub_(weight), gram) / energy;
+    return result;
+  }
+
+ private:
+  /// Some sequences, evenly apart.
+  at::Tensor sample(const at::Tensor& states) const {
+    const int64_t wanted = std::max<int64_t>(1, settings_.tokens / states.size(1));
+    return states.slice(0, 0, states.size(0), std::max<int64_t>(1, states.size(0) / wanted))
+        .slice(0, 0, wanted);
+  }
+
+  AwqSettings settings_;
+  std::unique_ptr<Quantizer> gptq_;
+};
+
+}  // namespace
+
+std::unique_ptr<Quantizer> awq(Options& options) {
+  AwqSettings settings;
+  const std::string saliency = options.get_choice(
+      "saliency", "auto",
+      {"auto", "mean-magnitude", "mean-square", "token-energy", "sequence-energy"},
+      "the statistic that tells how much an input channel matters; auto: mean-magnitude, or the "
+      "Hessian's pivots with rounding=gptq; the last two need gradients: name a store that has "
+      "them with --stats, beside --calibration");
+  settings.scale.stored = saliency == "token-energy" || saliency == "sequence-energy";
+  if (saliency != "auto") settings.scale.saliency = saliency;
+  settings.scale.rows = options.get_in<int64_t>(
+      "rows", 256, 1, 1 << 20, "rows of a stage's weights that judge every scale; 1 to 1048576");
+  settings.scale.finalists = options.get_in<int64_t>(
+      "finalists", 6, 1, 41, "scales that the output of attention or MLP judges; 1 to 41");
+  settings.scale.search_grids = options.get_choice("judge", "minmax", {"minmax", "searched"},
+                                                   "what a scale is judged with: grids of the full "
+                                                   "range or searched ones") == "searched";
+  settings.tokens = options.get_in<int64_t>(
+      "tokens", 1024, 1, 1 << 24, "tokens that judge them, in whole windows; 1 to 16777216");
+  settings.clip = options.get<bool>(
+      "clip", false,
+      "whether the ranges of groups are cut by what that does to their part of the output");
+  settings.gptq = options.get_choice("rounding", "rtn", {"rtn", "gptq"},
+                                     "how the scaled weights are rounded") == "gptq";
+  settings.scale.feedback = settings.gptq;
+  return std::make_unique<Awq>(settings);
+}
+
+}  // namespace ptq::quantizer
