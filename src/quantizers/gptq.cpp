@@ -5,36 +5,24 @@
 
 #include <ATen/ATen.h>
 
+#include "descent.h"
 #include "gptq_solver.h"
 #include "hessian_factor.h"
-#include "ptq/model/matmul.h"
+#include "layer_objective.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
+#include "scale_refit.h"
 #include "scheme_check.h"
 
 namespace ptq::quantizer {
 namespace {
 
-constexpr int64_t kFormWidth = 256;  ///< columns that quadratic_form takes at a time
-
-/// tr(A H Aᵀ) for A float32 [out, in] and the symmetric H float32 [in, in], with half of the
-/// product.
-double quadratic_form(const at::Tensor& a, const at::Tensor& h) {
-  double total = 0;
-  for (int64_t first = 0; first < a.size(1); first += kFormWidth) {
-    const int64_t count = std::min(kFormWidth, a.size(1) - first);
-    const at::Tensor rows = h.narrow(1, first, count), block = a.narrow(1, first, count);
-    at::Tensor product = matrix_product(block, rows.narrow(0, first, count));
-    if (first > 0) product.add_(matrix_product(a.narrow(1, 0, first), rows.narrow(0, 0, first)), 2);
-    total += product.mul_(block).sum(at::kDouble).item<double>();
-  }
-  return total;
-}
-
 struct GptqSettings {
   HessianSettings hessian;
   bool search = true;      ///< grids are searched, not the full range
   bool importance = true;  ///< … with each column's error weighted by the Hessian's diagonal
+  bool refit = false;      ///< scales once more when the codes are known
+  int64_t descent = 0;     ///< passes over the codes
 };
 
 class Gptq : public Quantizer {
@@ -51,11 +39,14 @@ class Gptq : public Quantizer {
   }
 
   int64_t workspace_bytes(const LinearSite& site) const override {
-    const int64_t in = site.in_features;
-    // Beside the factor, first what every weight was rounded by, then a product in float32 and
-    // again in float64 for its sum.
-    const int64_t row = std::max(in * 4, std::min(in, kFormWidth) * (4 + 8));
-    return std::max(factor_workspace_bytes(in), in * in * 4 + site.out_features * row);
+    const int64_t in = site.in_features, out = site.out_features;
+    const int64_t form = quadratic_form_bytes(out, in);
+    // Beside the factor, first what every weight was rounded by, then what follows the rounding.
+    int64_t beside = std::max(out * in * 4, form);
+    if (settings_.refit) beside = std::max(beside, refit_workspace_bytes(out, in));
+    if (settings_.descent > 0) beside = std::max(beside, descent_workspace_bytes(out, in));
+    if (improves()) beside = std::max(beside, out * in * 4 + form);
+    return std::max(factor_workspace_bytes(in), in * in * 4 + beside);
   }
 
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {
@@ -104,7 +95,33 @@ class Gptq : public Quantizer {
     const Solution solution = solve_columns(weight, factor, grids, scheme);
     result.weight = {solution.q, grids.scale, grids.zero, grids.group_of, scheme};
     const double energy = quadratic_form(weight, site.stats.sum("gram"));
-    if (energy > 0) result.relative_error = solution.error / energy;
+    double error = solution.error;
+    if (improves()) error = improve(site, weight, factor, result);
+    if (energy > 0) result.relative_error = error / energy;
+  }
+
+  bool improves() const { return settings_.refit || settings_.descent > 0; }
+
+  /// What follows the rounding; returns the error that is left.
+  double improve(const SiteView& site, const at::Tensor& weight, const HessianFactor& factor,
+                 QuantizedSite& result) const {
+    const at::Tensor& gram = site.stats.sum("gram");
+    const at::Tensor added =
+        at::empty_like(factor.added).index_copy_(0, factor.order, factor.added);
+    const LayerObjective objective{weight, gram, added};
+    int64_t scales = 0, codes = 0;
+    const auto refit = [&] {
+      if (settings_.refit)
+        scales += refit_scales(objective, site.model_dtype, result.weight).changed;
+    };
+    refit();
+    for (int64_t pass = 0; pass < settings_.descent; ++pass) {
+      codes += descend(objective, result.weight).changed;
+      refit();
+    }
+    if (settings_.refit) result.details["scales_refitted"] = scales;
+    if (settings_.descent > 0) result.details["codes_changed"] = codes;
+    return quadratic_form(result.weight.dequantize().sub_(weight), gram);
   }
 
   void round_only(const SiteView& site, const at::Tensor& weight, const QuantScheme& scheme,
@@ -145,6 +162,12 @@ std::unique_ptr<Quantizer> gptq(Options& options) {
       "(least squared error weighted by the Hessian's diagonal)");
   settings.search = grid != "minmax";
   settings.importance = grid == "hessian";
+  settings.refit = options.get(
+      "refit", false, "true: after the rounding every scale is fitted once more to the codes");
+  settings.descent = options.get_in<int64_t>(
+      "descent", 0, 0, 100,
+      "passes over the codes after the rounding, each code moved to where the error is least; with "
+      "refit, scales again after each; 0 to 100");
   return std::make_unique<Gptq>(settings);
 }
 

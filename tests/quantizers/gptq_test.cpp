@@ -159,6 +159,20 @@ TEST(Gptq, ReportsTheErrorOfTheOutputs) {
   }
 }
 
+TEST(Gptq, WhatFollowsTheRoundingMakesTheErrorSmallerAndReportsIt) {
+  at::manual_seed(14);
+  const at::Tensor weight = at::randn({32, 192}), inputs = correlated_inputs(4, 200, 192);
+  double before = quantize(weight, inputs).relative_error;
+  for (const Json& options : {Json{{"refit", true}}, Json{{"descent", 1}, {"refit", true}},
+                              Json{{"descent", 3}, {"refit", true}}}) {
+    const QuantizedSite result = quantize(weight, inputs, options);
+    EXPECT_LT(result.relative_error, before) << options;
+    const double expected = output_error(result.weight, weight, inputs);
+    EXPECT_NEAR(result.relative_error, expected, 1e-3 * expected) << options;
+    before = result.relative_error;
+  }
+}
+
 TEST(Gptq, TheLastRowsAreSolvedLikeTheFirst) {
   at::manual_seed(6);
   const at::Tensor row = at::randn({1, 48}), inputs = correlated_inputs(2, 100, 48);
