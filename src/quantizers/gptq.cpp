@@ -53,8 +53,10 @@ class Gptq : public Quantizer {
     require_whole_groups(site.site, scheme);
     const at::Tensor weight = site.weight.contiguous();
     const at::Tensor& gram = site.stats.sum("gram");
+    HessianSettings hessian = settings_.hessian;
+    hessian.group_length = scheme.group_length(weight.size(1));
     const HessianFactor& factor = site.stats.derived<HessianFactor>(
-        settings_.hessian.key(), [&] { return factor_hessian(gram, settings_.hessian); });
+        hessian.key(), [&] { return factor_hessian(gram, hessian); });
     QuantizedSite result;
     result.fallbacks = factor.fallbacks;
     result.details["damping"] = factor.damping;
@@ -137,6 +139,11 @@ class Gptq : public Quantizer {
   GptqSettings settings_;
 };
 
+ColumnOrder order_of(const std::string& name) {
+  if (name == "none") return ColumnOrder::kNone;
+  return name == "activation" ? ColumnOrder::kActivation : ColumnOrder::kGroupAware;
+}
+
 }  // namespace
 
 std::unique_ptr<Quantizer> gptq(Options& options) {
@@ -149,13 +156,12 @@ std::unique_ptr<Quantizer> gptq(Options& options) {
                          "what damping is a part of: mean or median of the diagonal") == "mean"
           ? DampingScale::kMean
           : DampingScale::kMedian;
-  settings.hessian.order =
-      options.get_choice(
-          "order", "activation", {"activation", "none"},
-          "column order: activation (largest inputs first, grids fitted before) or none (left to "
-          "right, each group's grid fitted to the weights as updated so far)") == "none"
-          ? ColumnOrder::kNone
-          : ColumnOrder::kActivation;
+  settings.hessian.order = order_of(options.get_choice(
+      "order", "activation", {"activation", "group-aware", "none"},
+      "column order: activation (largest inputs first), group-aware (groups by their largest "
+      "input, "
+      "then the columns of each), both with grids fitted before, or none (left to right, each "
+      "group's grid fitted to the weights as updated so far)"));
   const std::string grid = options.get_choice(
       "grid", "hessian", {"minmax", "mse", "hessian"},
       "how a group's grid is found: minmax (full range), mse (least squared error) or hessian "
