@@ -68,6 +68,8 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   sweep.poll = [this] { listener.poll(); };
   if (!job.stats.empty())
     open_store();
+  else if (statistics.needs_gradients())
+    refuse_gradients();
   else if (!statistics.empty())
     load_calibration_data();
   estimate();
@@ -92,6 +94,16 @@ void Session::open_store() {
             quantizer->data_warning(store->manifest().counts.tokens, site.in_features))
       warnings.push_back(site.name + ": " + *warning);
   calibration = {{"statistics", job.stats.string()}, {"store", store->manifest().to_json()}};
+}
+
+void Session::refuse_gradients() const {
+  std::string names;
+  for (const std::string& name : statistics.names())
+    names += (names.empty() ? "" : ",") + name;
+  throw ConfigError("method " + job.method + " reads statistics with gradients here (" + names +
+                        "), and ptq quantize makes no backward pass",
+                    "collect them first: ptq calibrate MODEL --calibration FILE --collect " +
+                        names + " --out DIR; then give --stats DIR instead of --calibration");
 }
 
 void Session::load_calibration_data() {

@@ -66,6 +66,7 @@ struct Session {
 
  private:
   void load_calibration_data();
+  [[noreturn]] void refuse_gradients() const;
   void open_store();
   void estimate();
   std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme

@@ -124,6 +124,8 @@ class Refusal(CliTestCase):
             (2, ["--calibration"], ["quantize", MODEL, *out, "--group-size", "64"]),
             (2, ["unknown quantizer \"gtpq\"", "gptq"], ["quantize", MODEL, "--method", "gtpq", *out]),
             (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
+            (2, ["weighted-gram", "ptq calibrate MODEL", "--stats"],
+             ["quantize", MODEL, *out, "--set", "gptq.hessian=weighted", *FAST]),
             (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),
             (2, ["--bits"], [*rtn, "--bits", "four"]),
             (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),

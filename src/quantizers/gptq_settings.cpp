@@ -1,0 +1,59 @@
+#include "gptq_settings.h"
+
+#include <string>
+
+namespace ptq::quantizer {
+namespace {
+
+ColumnOrder order_of(const std::string& name) {
+  if (name == "none") return ColumnOrder::kNone;
+  return name == "activation" ? ColumnOrder::kActivation : ColumnOrder::kGroupAware;
+}
+
+void read_hessian(Options& options, GptqSettings& settings) {
+  settings.weighted =
+      options.get_choice("hessian", "gram", {"gram", "weighted"},
+                         "what the error is measured by: gram (outputs) or weighted (outputs "
+                         "weighted by the loss gradient; needs --stats with weighted-gram)") ==
+      "weighted";
+  settings.hessian.damping =
+      options.get_in("damping", 0.01, 0.0, 10.0,
+                     "added to the Hessian's diagonal, as a part of damping_scale; 0 to 10");
+  settings.hessian.damping_scale =
+      options.get_choice("damping_scale", "mean", {"mean", "median"},
+                         "what damping is a part of: mean or median of the diagonal") == "mean"
+          ? DampingScale::kMean
+          : DampingScale::kMedian;
+  settings.token_damping = options.get(
+      "token_damping", false,
+      "true: damping times sqrt(16 in / N) for inputs with fewer than 16 in calibration tokens N; "
+      "with hessian=weighted N is what the weights leave of them, and --stats needs "
+      "gradient-energy");
+  settings.hessian.order = order_of(options.get_choice(
+      "order", "activation", {"activation", "group-aware", "none"},
+      "column order: activation (largest inputs first), group-aware (groups by their largest "
+      "input, then the columns of each), both with grids fitted before, or none (left to right, "
+      "each group's grid fitted to the weights as updated so far)"));
+}
+
+}  // namespace
+
+GptqSettings read_gptq_settings(Options& options) {
+  GptqSettings settings;
+  read_hessian(options, settings);
+  const std::string grid = options.get_choice(
+      "grid", "hessian", {"minmax", "mse", "hessian"},
+      "how a group's grid is found: minmax (full range), mse (least squared error) or hessian "
+      "(least squared error weighted by the Hessian's diagonal)");
+  settings.search = grid != "minmax";
+  settings.importance = grid == "hessian";
+  settings.refit = options.get(
+      "refit", false, "true: after the rounding every scale is fitted once more to the codes");
+  settings.descent = options.get_in<int64_t>(
+      "descent", 0, 0, 100,
+      "passes over the codes after the rounding, each code moved to where the error is least; with "
+      "refit, scales again after each; 0 to 100");
+  return settings;
+}
+
+}  // namespace ptq::quantizer
