@@ -85,6 +85,11 @@ void Session::open_store() {
                       "the statistics were collected over a text already");
   if (statistics.empty())
     throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
+  if (statistics.needs_reference())
+    throw ConfigError("--stats: method " + job.method +
+                          " compares the quantized model with the "
+                          "full-precision one here, which no store can hold",
+                      "give the text itself with --calibration");
   store = StatsStore::open(job.stats);
   store->require(statistics.names());
   input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
@@ -174,10 +179,12 @@ void Session::estimate() {
   int64_t kept = 0;
   if (calibrated()) {
     const int64_t count = tokens.numel();
-    fixed += count * input.model->config().hidden * 4;
-    kept = count * widest * 4;
-    sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
-    replays = kept > sweep.activation_bytes;
+    const int64_t models = compares() ? 2 : 1;  // the full-precision block beside the quantized
+    fixed += models * count * input.model->config().hidden * 4 + (models - 1) * largest_block;
+    kept = models * count * widest * 4;
+    const int64_t left = std::max<int64_t>(0, limit - fixed);
+    sweep.activation_bytes = left / models;
+    replays = kept > left;
   }
   memory_bytes = std::max(fixed + (replays ? 0 : kept), kBaseBytes + outside);
   if (memory_bytes > limit)

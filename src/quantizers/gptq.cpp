@@ -10,6 +10,7 @@
 #include "gptq_rows.h"
 #include "gptq_settings.h"
 #include "hessian_factor.h"
+#include "precorrection.h"
 #include "ptq/quantizers/quantizer.h"
 #include "scheme_check.h"
 
@@ -53,11 +54,18 @@ class Gathered {
     codes_ += rows.codes_changed;
   }
 
+  void add(const Corrected& target) {
+    drift_ = target.drift;
+    halvings_ = target.halvings;
+  }
+
   QuantizedSite site(const GptqSettings& settings) && {
     if (energy_ > 0) site_.relative_error = error_ / energy_;
     site_.details["damping"] = damping_;
     site_.details["dead_columns"] = dead_;
     site_.details["float64"] = float64_;
+    if (settings.corrects) site_.details["drift"] = drift_;
+    if (settings.corrects) site_.details["drift_halvings"] = halvings_;
     if (settings.refit) site_.details["scales_refitted"] = scales_;
     if (settings.descent > 0) site_.details["codes_changed"] = codes_;
     return std::move(site_);
@@ -79,8 +87,8 @@ class Gathered {
 
   int64_t out_;
   QuantizedSite site_;
-  double error_ = 0, energy_ = 0, damping_ = 0;
-  int64_t dead_ = 0, scales_ = 0, codes_ = 0;
+  double error_ = 0, energy_ = 0, damping_ = 0, drift_ = 0;
+  int64_t halvings_ = 0, dead_ = 0, scales_ = 0, codes_ = 0;
   bool float64_ = false;
 };
 
@@ -89,6 +97,7 @@ class Gptq : public Quantizer {
   explicit Gptq(const GptqSettings& settings) : settings_(settings) {}
 
   std::vector<std::string> statistics() const override {
+    if (settings_.corrects) return {"gram", "cross-gram"};
     if (!settings_.weighted) return {"gram"};
     if (!settings_.token_damping) return {"weighted-gram"};
     return {"weighted-gram", kEnergy};
@@ -102,10 +111,13 @@ class Gptq : public Quantizer {
   }
 
   int64_t workspace_bytes(const LinearSite& site) const override {
-    const int64_t in = site.in_features;
-    // Beside the factor the rows are rounded.
+    const int64_t in = site.in_features, out = site.out_features;
+    const int64_t rows = round_rows_bytes(out, in, settings_);
+    const int64_t correction = settings_.corrects ? precorrect_bytes(out, in) : 0;
+    const int64_t corrected = settings_.corrects ? out * in * 4 : 0;
+    // Beside the factor the rows are corrected and rounded.
     return std::max(factor_workspace_bytes(in),
-                    in * in * 4 + round_rows_bytes(site.out_features, in, settings_));
+                    in * in * 4 + std::max(correction, corrected + rows));
   }
 
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {
@@ -129,8 +141,13 @@ class Gptq : public Quantizer {
       const at::Tensor& gram = site.stats.sum("gram");
       const HessianFactor& factor = site.stats.derived<HessianFactor>(
           hessian.key(), [&] { return factor_hessian(gram, hessian); });
-      gathered.add(0, round_rows({weight, gram, factor, scheme, site.model_dtype}, settings_),
+      Corrected target{weight};
+      if (settings_.corrects && factor.feedback.defined())
+        target = precorrect(weight, site.stats.sum("cross-gram"), factor, settings_.most_drift);
+      gathered.add(0,
+                   round_rows({target.weight, gram, factor, scheme, site.model_dtype}, settings_),
                    factor);
+      gathered.add(target);
     }
     return std::move(gathered).site(settings_);
   }

@@ -36,11 +36,27 @@ void read_hessian(Options& options, GptqSettings& settings) {
       "each group's grid fitted to the weights as updated so far)"));
 }
 
+void read_target(Options& options, GptqSettings& settings) {
+  settings.corrects =
+      options.get_choice("target", "self", {"self", "full-precision"},
+                         "whose outputs are aimed at: self (the weight's own on the quantized "
+                         "model's inputs) or full-precision (those of the unquantized model, whose "
+                         "states are kept beside)") == "full-precision";
+  settings.most_drift = options.get_in(
+      "max_drift", 0.3, 0.0, 1e6,
+      "target=full-precision: the correction is halved until it is at most this part of the "
+      "weight's norm; 0 to 1e6");
+  if (settings.corrects && settings.weighted)
+    throw ConfigError("quantizer gptq: target=full-precision needs hessian=gram",
+                      "the weighted statistics are of the unquantized model alone");
+}
+
 }  // namespace
 
 GptqSettings read_gptq_settings(Options& options) {
   GptqSettings settings;
   read_hessian(options, settings);
+  read_target(options, settings);
   const std::string grid = options.get_choice(
       "grid", "hessian", {"minmax", "mse", "hessian"},
       "how a group's grid is found: minmax (full range), mse (least squared error) or hessian "

@@ -10,6 +10,8 @@ namespace ptq::quantizer {
 struct GptqSettings {
   HessianSettings hessian;
   bool weighted = false;       ///< the Hessian is that of weighted-gram, not of gram
+  bool corrects = false;       ///< the target is the full-precision model's output
+  double most_drift = 0.3;     ///< of the correction, relative to the weight
   bool token_damping = false;  ///< more damping where the tokens are few
   bool search = true;          ///< grids are searched, not the full range
   bool importance = true;      ///< … with each column's error weighted by the Hessian's diagonal

@@ -155,6 +155,10 @@ class Calibration(CliTestCase):
         self.fail_with(2, ["gram", "--collect"], *command, "--stats", lacking, "--out", self.path("c"))
         self.fail_with(2, ["--stats"], *command, "--stats", store, "--calibration", CALIBRATION, "--out", self.path("c"))
         self.fail_with(2, ["rtn"], *command, "--method", "rtn", "--stats", store, "--out", self.path("c"))
+        self.fail_with(2, ["--stats", "--calibration"], *command, "--set", "gptq.target=full-precision", "--stats", store,
+                       "--out", self.path("c"))
+        self.fail_with(2, ["cross-gram", "only one"], "calibrate", MODEL, "--collect", "cross-gram", "--out", self.path("c"),
+                       *DATA)
 
     def test_quantize_weighs_errors_by_the_gradients_of_a_store(self):
         store = self.collect("store", "--collect", "weighted-gram,gradient-energy", "--set", "weighted-gram.groups=2")
