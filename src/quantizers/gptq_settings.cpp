@@ -5,6 +5,16 @@
 namespace ptq::quantizer {
 namespace {
 
+/// What each preset sets where the user does not; docs/quantizers.md says why.
+const Json& presets() {
+  static const Json all = {
+      {"fast", {{"grid", "minmax"}}},
+      {"default", Json::object()},
+      {"best", {{"target", "full-precision"}, {"refit", true}, {"descent", 2}}},
+  };
+  return all;
+}
+
 ColumnOrder order_of(const std::string& name) {
   if (name == "none") return ColumnOrder::kNone;
   return name == "activation" ? ColumnOrder::kActivation : ColumnOrder::kGroupAware;
@@ -36,9 +46,10 @@ void read_hessian(Options& options, GptqSettings& settings) {
       "each group's grid fitted to the weights as updated so far)"));
 }
 
-void read_target(Options& options, GptqSettings& settings) {
+void read_target(Options& options, const Json& preset, GptqSettings& settings) {
+  const std::string target = settings.weighted ? "self" : preset.value("target", "self");
   settings.corrects =
-      options.get_choice("target", "self", {"self", "full-precision"},
+      options.get_choice("target", target, {"self", "full-precision"},
                          "whose outputs are aimed at: self (the weight's own on the quantized "
                          "model's inputs) or full-precision (those of the unquantized model, whose "
                          "states are kept beside)") == "full-precision";
@@ -55,18 +66,23 @@ void read_target(Options& options, GptqSettings& settings) {
 
 GptqSettings read_gptq_settings(Options& options) {
   GptqSettings settings;
+  const Json& preset = presets().at(
+      options.get_choice("preset", "default", {"fast", "default", "best"},
+                         "the options that are not given: fast (grid=minmax), default, or best "
+                         "(target=full-precision, refit, descent=2: about 2.5 times the time)"));
   read_hessian(options, settings);
-  read_target(options, settings);
+  read_target(options, preset, settings);
   const std::string grid = options.get_choice(
-      "grid", "hessian", {"minmax", "mse", "hessian"},
+      "grid", preset.value("grid", "hessian"), {"minmax", "mse", "hessian"},
       "how a group's grid is found: minmax (full range), mse (least squared error) or hessian "
       "(least squared error weighted by the Hessian's diagonal)");
   settings.search = grid != "minmax";
   settings.importance = grid == "hessian";
-  settings.refit = options.get(
-      "refit", false, "true: after the rounding every scale is fitted once more to the codes");
+  settings.refit =
+      options.get("refit", preset.value("refit", false),
+                  "true: after the rounding every scale is fitted once more to the codes");
   settings.descent = options.get_in<int64_t>(
-      "descent", 0, 0, 100,
+      "descent", preset.value("descent", int64_t{0}), 0, 100,
       "passes over the codes after the rounding, each code moved to where the error is least; with "
       "refit, scales again after each; 0 to 100");
   return settings;

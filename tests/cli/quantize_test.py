@@ -116,6 +116,14 @@ class Output(CliTestCase):
         self.fail_with(2, ["config.json", "bitz"], "quantize", MODEL, "--config", config, "--out", self.path("other"))
 
 
+    def test_a_preset_is_recorded_and_yields_to_settings(self):
+        self.succeed("quantize", MODEL, "--out", self.path("out"), "--preset", "best", "--set", "gptq.descent=1", *FAST)
+        manifest = load_json(os.path.join(self.path("out"), "ptq-manifest.json"))
+        self.assertEqual(manifest["settings"]["options"], {"gptq": {"preset": "best", "descent": 1}})
+        self.assertGreater(manifest["linears"][-1]["details"]["drift"], 0)
+        self.assertIn("codes_changed", manifest["linears"][-1]["details"])
+
+
 class Refusal(CliTestCase):
     def test_an_existing_output_is_left_alone(self):
         out = self.path("out")
@@ -133,6 +141,8 @@ class Refusal(CliTestCase):
             (2, ["--calibration"], ["quantize", MODEL, *out, "--group-size", "64"]),
             (2, ["unknown quantizer \"gtpq\"", "gptq"], ["quantize", MODEL, "--method", "gtpq", *out]),
             (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
+            (2, ["preset", "fast|default|best"], ["quantize", MODEL, *out, "--preset", "quick", *FAST]),
+            (2, ["unknown option \"preset\""], [*rtn, "--preset", "fast", "--group-size", "64"]),
             (2, ["weighted-gram", "ptq calibrate MODEL", "--stats"],
              ["quantize", MODEL, *out, "--set", "gptq.hessian=weighted", *FAST]),
             (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),

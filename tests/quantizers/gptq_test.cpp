@@ -216,6 +216,30 @@ TEST(Gptq, WhatFollowsTheRoundingMakesTheErrorSmallerAndReportsIt) {
   }
 }
 
+TEST(Gptq, APresetIsTheOptionsThatAreNotGiven) {
+  at::manual_seed(17);
+  const at::Tensor weight = at::randn({16, 64}), inputs = correlated_inputs(2, 200, 64);
+  const auto same = [&](const Json& preset, const Json& options) {
+    const QuantizedTensor a = quantize(weight, inputs, preset).weight;
+    const QuantizedTensor b = quantize(weight, inputs, options).weight;
+    return at::equal(a.q, b.q) && at::equal(a.scale, b.scale);
+  };
+  const Json none = Json::object();
+  const Json best{{"target", "full-precision"}, {"refit", true}, {"descent", 2}};
+  EXPECT_TRUE(same({{"preset", "best"}}, best));
+  EXPECT_FALSE(same({{"preset", "best"}}, none));
+  EXPECT_TRUE(same({{"preset", "fast"}}, {{"grid", "minmax"}}));
+  EXPECT_TRUE(same({{"preset", "default"}}, none));
+  EXPECT_TRUE(
+      same({{"preset", "best"}, {"descent", 0}, {"refit", false}, {"target", "self"}}, none));
+  const auto statistics = [](const Json& options) {
+    return quantizers().make("gptq", options)->statistics();
+  };
+  EXPECT_EQ(statistics({{"preset", "best"}}).size(), 2U);
+  EXPECT_EQ(statistics({{"preset", "best"}, {"hessian", "weighted"}}).size(), 1U);
+  EXPECT_THROW(quantizers().make("gptq", {{"preset", "quick"}}), ConfigError);
+}
+
 TEST(Gptq, TheLastRowsAreSolvedLikeTheFirst) {
   at::manual_seed(6);
   const at::Tensor row = at::randn({1, 48}), inputs = correlated_inputs(2, 100, 48);
