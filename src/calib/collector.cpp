@@ -1,5 +1,6 @@
 #include "ptq/calib/collector.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <stdexcept>
@@ -79,6 +80,11 @@ bool StatisticSet::needs_gradients() const {
   return false;
 }
 
+bool StatisticSet::needs_reference() const {
+  return std::any_of(statistics_.begin(), statistics_.end(),
+                     [](const auto& entry) { return entry.second->needs_reference(); });
+}
+
 std::vector<std::string> StatisticSet::names() const {
   std::vector<std::string> names;
   for (const auto& entry : statistics_)
@@ -113,8 +119,12 @@ Sums empty_sums(const Statistic& statistic, int64_t out, int64_t in, at::Device 
 void Collector::add(const LinearSite& site, const SiteBatch& batch) {
   if (!batch.g.defined() && statistics_.needs_gradients())
     throw std::logic_error("a statistic needs gradients, which this sweep does not make");
-  const SiteBatch dense{batch.x.contiguous(),
-                        batch.g.defined() ? batch.g.contiguous() : at::Tensor()};
+  if (!batch.reference.defined() && statistics_.needs_reference())
+    throw std::logic_error("a statistic compares with another model, which this sweep has not run");
+  const auto contiguous = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.contiguous() : at::Tensor();
+  };
+  const SiteBatch dense{contiguous(batch.x), contiguous(batch.g), contiguous(batch.reference)};
   const auto [input, fresh] = inputs_.try_emplace(site.input);
   if (fresh) input->second = {site.name, fresh_stats(statistics_, false, site, dense.x.device())};
   if (input->second.owner == site.name) add_batch(statistics_, false, dense, input->second.stats);

@@ -56,26 +56,35 @@ int64_t StageRunner::kept_bytes(const Block& block, int64_t tokens) {
   return tokens * widest * 4;
 }
 
+BlockState StageRunner::state_of(int64_t first, int64_t count) const {
+  BlockState state{states_.narrow(0, first, count), {}};
+  if (replays_) {
+    for (size_t earlier = 0; earlier < stage_; ++earlier)
+      block_.run_stage(earlier, state);
+  } else if (carried_.defined()) {
+    state.carried = carried_.narrow(0, first, count);
+  }
+  return state;
+}
+
 void StageRunner::for_each_state(
     const std::function<void(BlockState& state, int64_t first, int64_t count)>& body) const {
   at::NoGradGuard no_grad;
   for_each_batch(states_.size(0), states_.size(1), settings_, [&](int64_t first, int64_t count) {
-    BlockState state{states_.narrow(0, first, count), {}};
-    if (replays_) {
-      for (size_t earlier = 0; earlier < stage_; ++earlier)
-        block_.run_stage(earlier, state);
-    } else if (carried_.defined()) {
-      state.carried = carried_.narrow(0, first, count);
-    }
+    BlockState state = state_of(first, count);
     body(state, first, count);
   });
 }
 
-SiteStats StageRunner::collect(const StatisticSet& statistics) {
+SiteStats StageRunner::collect(const StatisticSet& statistics, const StageRunner* reference) {
   const LinearSite& site = block_.stages()[stage_].linears.front().site();
   Collector collector(statistics);
-  for_each_state([&](BlockState& state, int64_t, int64_t) {
-    collector.add(site, {block_.stage_input(stage_, state), {}});
+  for_each_state([&](BlockState& state, int64_t first, int64_t count) {
+    SiteBatch batch{block_.stage_input(stage_, state), {}};
+    if (reference != nullptr)
+      batch.reference =
+          reference->block_.stage_input(reference->stage_, reference->state_of(first, count));
+    collector.add(site, batch);
   });
   collector.finish();
   return collector.stats(site);

@@ -61,7 +61,7 @@ BlockNotes prepare(Session& session, Block& block, const at::Tensor& states, Blo
         {block, states, stats, session.plan.plan, stored, stored_stats});
   }
   for (const auto& [name, values] : block_vectors(block))
-    result.tensors.emplace(name, values.to(stored(name)));
+    result.tensors.emplace(name, values.cpu().to(stored(name)));
   return notes;
 }
 
@@ -73,21 +73,36 @@ bool any_planned(const Session& session, const Stage& stage) {
 
 }  // namespace
 
-BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Tensor& states) {
+CalibrationStates CalibrationStates::embed(const Session& session, int64_t sequences) {
+  CalibrationStates states;
+  states.quantized =
+      embed_sequences(*session.input.model, session.tokens.narrow(0, 0, sequences), session.sweep);
+  if (session.compares()) states.reference = states.quantized.clone();
+  return states;
+}
+
+BlockResult quantize_block(Session& session, Block& block, int64_t index,
+                           CalibrationStates& states) {
   at::NoGradGuard no_grad;
   BlockResult result;
-  std::optional<StageRunner> runner;
+  std::optional<StageRunner> runner, reference;
   BlockNotes notes;
-  if (states.defined()) {
-    if (session.quantizer->prepares_blocks()) notes = prepare(session, block, states, result);
-    runner.emplace(block, states, session.sweep);
+  if (states.quantized.defined()) {
+    if (session.quantizer->prepares_blocks())
+      notes = prepare(session, block, states.quantized, result);
+    runner.emplace(block, states.quantized, session.sweep);
+  }
+  std::unique_ptr<Block> original;  // the weights of `block` change on the way
+  if (states.reference.defined()) {
+    original = session.input.model->load_block(index);
+    reference.emplace(*original, states.reference, session.sweep);
   }
   for (Stage& stage : block.stages()) {
     SiteStats stats;
     if (runner && any_planned(session, stage)) {
       const Stopwatch watch(session.seconds.statistics);
-      stats = runner->collect(session.statistics);
-      if (!session.quantizer->takes(states.device().type())) stats = stats.to(at::kCPU);
+      stats = runner->collect(session.statistics, reference ? &*reference : nullptr);
+      if (!session.quantizer->takes(states.quantized.device().type())) stats = stats.to(at::kCPU);
     }
     for (Linear& linear : stage.linears)
       quantize_linear(session, linear,
@@ -98,6 +113,7 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Te
     if (runner) {
       const Stopwatch watch(session.seconds.forward);
       runner->advance();
+      if (reference) reference->advance();
     }
   }
   for (SiteReport& report : result.reports)

@@ -70,6 +70,9 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
     throw ConfigError("statistics need data", "name a text with --calibration FILE");
   check_options(job);
   const StatisticSet statistics(job.collect, job.plugin_options);
+  if (statistics.needs_reference())
+    throw ConfigError("cross-gram compares two models, and ptq calibrate runs only one",
+                      "a quantizer that needs it collects it while it quantizes");
   const detail::CalibrationSession session(job.model, job.data, [&] { listener.poll(); });
   for (const std::string& warning : session.warnings)
     listener.warning(warning);

@@ -14,13 +14,13 @@ namespace {
 double measure(detail::Session& session) {
   const CausalLM& model = *session.input.model;
   const auto block = model.load_block(0);
-  at::Tensor states;
+  detail::CalibrationStates states;
   double scale = 1;
   if (session.calibrated()) {
     const int64_t all = session.tokens.size(0);
     const int64_t some =
         std::min(all, std::max<int64_t>(1, session.sweep.batch_tokens / session.tokens.size(1)));
-    states = embed_sequences(model, session.tokens.narrow(0, 0, some), session.sweep);
+    states = detail::CalibrationStates::embed(session, some);
     scale = static_cast<double>(all) / static_cast<double>(some);
   }
   quantize_block(session, *block, 0, states);

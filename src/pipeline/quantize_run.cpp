@@ -63,7 +63,7 @@ void QuantizeRun::blocks() {
   const int64_t count = model.config().blocks;
   if (calibrated) {
     const Stopwatch watch(session_.seconds.forward);
-    states_ = embed_sequences(model, session_.tokens, session_.sweep);
+    states_ = CalibrationStates::embed(session_, session_.tokens.size(0));
   }
   session_.listener.begin("quantizing", count, kept);
   auto loading = std::make_unique<Stopwatch>(session_.seconds.load);
@@ -89,7 +89,7 @@ void QuantizeRun::blocks() {
   });
   loading.reset();
   worker_.wait();
-  states_ = at::Tensor();
+  states_ = {};
 }
 
 void QuantizeRun::check_fallbacks() const {
@@ -105,10 +105,19 @@ void QuantizeRun::check_fallbacks() const {
         "give more calibration data, raise the damping, or allow them with --max-fallbacks");
 }
 
+/// As the run that was interrupted did: the same sums in the same order.
+void QuantizeRun::advance_by_stages(const Block& block, at::Tensor& states) {
+  const Stopwatch watch(session_.seconds.forward);
+  StageRunner runner(block, states, session_.sweep);
+  for (size_t stage = 0; stage < block.stages().size(); ++stage)
+    runner.advance();
+}
+
 /// A finished block is not quantized again: its stored weights carry the calibration data on.
 void QuantizeRun::resume_block(Block& block, int64_t index) {
   ++resumed_;
   reports_.insert(reports_.end(), state_.reports(index).begin(), state_.reports(index).end());
+  if (session_.compares()) advance_by_stages(block, states_.reference);
   if (session_.calibrated()) {
     const ShardSource shard(writer_.shard_path(static_cast<int>(index)));
     for (Stage& stage : block.stages())
@@ -117,15 +126,13 @@ void QuantizeRun::resume_block(Block& block, int64_t index) {
             planned != session_.plan.plan.end())
           linear.set_weight(session_.format->unpack(linear.site(), planned->second, shard)
                                 .dequantize()
-                                .to(states_.device()));
+                                .to(states_.quantized.device()));
     if (session_.quantizer->prepares_blocks())
       for (const auto& entry : block_vectors(block))
-        set_block_vector(block, entry.first, shard.tensor(entry.first).to(at::kFloat, false, true));
-    const Stopwatch watch(session_.seconds.forward);
-    // Stage by stage, as the run that was interrupted did: the same sums in the same order.
-    StageRunner runner(block, states_, session_.sweep);
-    for (size_t stage = 0; stage < block.stages().size(); ++stage)
-      runner.advance();
+        set_block_vector(block, entry.first,
+                         shard.tensor(entry.first)
+                             .to(states_.quantized.device(), at::kFloat, false, /*copy=*/true));
+    advance_by_stages(block, states_.quantized);
   }
   session_.listener.step(index + 1,
                          "block " + std::to_string(index) + ": kept from the interrupted run");

@@ -33,6 +33,7 @@ class QuantizeRun {
 
  private:
   void resume_block(Block& block, int64_t index);
+  void advance_by_stages(const Block& block, at::Tensor& states);
   void store(BlockResult result, int64_t index);
   void start_rest();
   void check_fallbacks() const;
@@ -40,7 +41,7 @@ class QuantizeRun {
   Session& session_;
   CheckpointWriter& writer_;
   RunState& state_;
-  at::Tensor states_;
+  CalibrationStates states_;
   std::vector<SiteReport> reports_;
   int resumed_ = 0;
   double write_seconds_ = 0, verify_seconds_ = 0;

@@ -72,9 +72,16 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
     throw ConfigError("method " + job.method + ": with these options it reads " + beside.front() +
                           " from a store of statistics",
                       "collect it with ptq calibrate and name the store with --stats DIR");
-  if (!job.stats.empty()) open_store(beside);
+  if (!job.stats.empty())
+    open_store(beside);
+  else if (statistics.needs_gradients())
+    refuse_gradients();
   if (!store || !beside.empty())
     if (!statistics.empty() || quantizer->prepares_blocks()) load_calibration_data();
+  if (const at::Device device = open_device(job.device); !quantizer->takes(device.type()))
+    warnings.push_back("--device " + job.device + ": method " + job.method +
+                       " with these options works on the processor; weights and statistics are "
+                       "copied there");
   estimate();
 }
 
@@ -97,6 +104,11 @@ void Session::open_store(const std::vector<std::string>& beside) {
   if (instead && quantizer->prepares_blocks())
     throw ConfigError("--stats: method " + job.method + " runs whole blocks on a text",
                       "name it with --calibration FILE instead");
+  if (statistics.needs_reference())
+    throw ConfigError("--stats: method " + job.method +
+                          " compares the quantized model with the "
+                          "full-precision one here, which no store can hold",
+                      "give the text itself with --calibration");
   store = StatsStore::open(job.stats);
   store->require(instead ? statistics.names() : beside);
   input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
@@ -107,6 +119,16 @@ void Session::open_store(const std::vector<std::string>& beside) {
             quantizer->data_warning(store->manifest().counts.tokens, site.in_features))
       warnings.push_back(site.name + ": " + *warning);
   calibration = {{"statistics", job.stats.string()}, {"store", store->manifest().to_json()}};
+}
+
+void Session::refuse_gradients() const {
+  std::string names;
+  for (const std::string& name : statistics.names())
+    names += (names.empty() ? "" : ",") + name;
+  throw ConfigError("method " + job.method + " reads statistics with gradients here (" + names +
+                        "), and ptq quantize makes no backward pass",
+                    "collect them first: ptq calibrate MODEL --calibration FILE --collect " +
+                        names + " --out DIR; then give --stats DIR instead of --calibration");
 }
 
 void Session::load_calibration_data() {
@@ -186,10 +208,12 @@ void Session::estimate() {
   int64_t kept = 0;
   if (calibrated()) {
     const int64_t count = tokens.numel();
-    fixed += count * input.model->config().hidden * 4;
-    kept = count * widest * 4;
-    sweep.activation_bytes = std::max<int64_t>(0, limit - fixed);
-    replays = kept > sweep.activation_bytes;
+    const int64_t models = compares() ? 2 : 1;  // the full-precision block beside the quantized
+    fixed += models * count * input.model->config().hidden * 4 + (models - 1) * largest_block;
+    kept = models * count * widest * 4;
+    const int64_t left = std::max<int64_t>(0, limit - fixed);
+    sweep.activation_bytes = left / models;
+    replays = kept > left;
   }
   memory_bytes = std::max(fixed + (replays ? 0 : kept), kBaseBytes + outside);
   if (memory_bytes > limit)

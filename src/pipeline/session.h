@@ -58,6 +58,8 @@ struct Session {
   Session(const QuantizeJob& job, ProgressListener& listener);
 
   bool calibrated() const { return tokens.defined(); }
+  /// True if the full-precision model runs beside the quantized one.
+  bool compares() const { return calibrated() && statistics.needs_reference(); }
   at::ScalarType dtype_of(const LinearSite& site) const;
   at::ScalarType dtype_of(const std::string& tensor) const;
   /// Bytes of `site` on disk in the output, made by packing zeros.
@@ -70,6 +72,7 @@ struct Session {
  private:
   void load_calibration_data();
   void open_store(const std::vector<std::string>& beside);
+  [[noreturn]] void refuse_gradients() const;
   void estimate();
   std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme
 };
@@ -81,8 +84,17 @@ struct BlockResult {
   std::vector<SiteReport> reports;
 };
 
-/// Quantizes `block` stage by stage and moves `states` (float32 [sequences, seq, hidden]; undefined
-/// without calibration) through it.
-BlockResult quantize_block(Session& session, Block& block, int64_t index, at::Tensor& states);
+/// The calibration sequences in front of a block: float32 [sequences, seq, hidden].
+struct CalibrationStates {
+  at::Tensor quantized;  ///< behind quantized blocks; undefined without calibration
+  at::Tensor reference;  ///< behind the full-precision ones; undefined unless Session::compares
+
+  /// Those in front of block 0 of the first `sequences` of the session's.
+  static CalibrationStates embed(const Session& session, int64_t sequences);
+};
+
+/// Quantizes `block` stage by stage and moves `states` through it.
+BlockResult quantize_block(Session& session, Block& block, int64_t index,
+                           CalibrationStates& states);
 
 }  // namespace ptq::detail

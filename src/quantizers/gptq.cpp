@@ -1,31 +1,108 @@
 // GPTQ (Frantar et al., arXiv:2210.17323): rounds a weight's columns in order and moves each
 // column's rounding error onto the columns not yet rounded.
 #include <algorithm>
+#include <cmath>
 #include <string>
+#include <utility>
 
 #include <ATen/ATen.h>
 
-#include "gptq_solver.h"
+#include "gptq_rows.h"
+#include "gptq_settings.h"
 #include "hessian_factor.h"
-#include "ptq/quantizers/grid.h"
+#include "precorrection.h"
+#include "ptq/backends/device_columns.h"
 #include "ptq/quantizers/quantizer.h"
-#include "quadratic_form.h"
 #include "scheme_check.h"
 
 namespace ptq::quantizer {
 namespace {
 
-struct GptqSettings {
-  HessianSettings hessian;
-  bool search = true;      ///< grids are searched, not the full range
-  bool importance = true;  ///< … with each column's error weighted by the Hessian's diagonal
+constexpr const char* kEnergy = "gradient-energy";
+
+/// How many equally weighted tokens the statistics are worth.
+double effective_tokens(const SiteStats& stats, bool weighted) {
+  if (!weighted) return static_cast<double>(stats.counts().tokens);
+  const auto energy = stats.sum(kEnergy, "energy").item<double>();
+  const auto squared = stats.sum(kEnergy, "energy_squared").item<double>();
+  return squared > 0 ? energy * energy / squared : 0;
+}
+
+/// The result for all rows, filled run by run.
+class Gathered {
+ public:
+  /// For a weight of `out` rows in one run, or in several.
+  explicit Gathered(int64_t out) : out_(out) {}
+
+  void add(int64_t first, const RoundedRows& rows, const HessianFactor& factor) {
+    const int64_t count = rows.weight.out_features();
+    std::string where;
+    if (count == out_) {
+      site_.weight = rows.weight;
+    } else {
+      put(first, rows.weight);
+      where =
+          "outputs " + std::to_string(first) + " to " + std::to_string(first + count - 1) + ": ";
+    }
+    for (const std::string& fallback : factor.fallbacks)
+      site_.fallbacks.push_back(where + fallback);
+    error_ += rows.error;
+    energy_ += rows.energy;
+    damping_ = std::max(damping_, factor.damping);
+    dead_ = std::max(dead_, factor.dead);
+    float64_ = float64_ || factor.float64;
+    scales_ += rows.scales_refitted;
+    codes_ += rows.codes_changed;
+  }
+
+  void add(const Corrected& target) {
+    drift_ = target.drift;
+    halvings_ = target.halvings;
+  }
+
+  QuantizedSite site(const GptqSettings& settings) && {
+    if (energy_ > 0) site_.relative_error = error_ / energy_;
+    site_.details["damping"] = damping_;
+    site_.details["dead_columns"] = dead_;
+    site_.details["float64"] = float64_;
+    if (settings.corrects) site_.details["drift"] = drift_;
+    if (settings.corrects) site_.details["drift_halvings"] = halvings_;
+    if (settings.refit) site_.details["scales_refitted"] = scales_;
+    if (settings.descent > 0) site_.details["codes_changed"] = codes_;
+    return std::move(site_);
+  }
+
+ private:
+  void put(int64_t first, const QuantizedTensor& rows) {
+    const auto into = [&](at::Tensor& whole, const at::Tensor& part) {
+      if (!whole.defined()) whole = at::empty({out_, part.size(1)}, part.options());
+      whole.narrow(0, first, part.size(0)).copy_(part);
+    };
+    QuantizedTensor& whole = site_.weight;
+    into(whole.q, rows.q);
+    into(whole.scale, rows.scale);
+    into(whole.zero, rows.zero);
+    whole.group_of = rows.group_of;
+    whole.scheme = rows.scheme;
+  }
+
+  int64_t out_;
+  QuantizedSite site_;
+  double error_ = 0, energy_ = 0, damping_ = 0, drift_ = 0;
+  int64_t halvings_ = 0, dead_ = 0, scales_ = 0, codes_ = 0;
+  bool float64_ = false;
 };
 
 class Gptq : public Quantizer {
  public:
   explicit Gptq(const GptqSettings& settings) : settings_(settings) {}
 
-  std::vector<std::string> statistics() const override { return {"gram"}; }
+  std::vector<std::string> statistics() const override {
+    if (settings_.corrects) return {"gram", "cross-gram"};
+    if (!settings_.weighted) return {"gram"};
+    if (!settings_.token_damping) return {"weighted-gram"};
+    return {"weighted-gram", kEnergy};
+  }
 
   std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const override {
     if (tokens >= in_features) return std::nullopt;
@@ -35,71 +112,64 @@ class Gptq : public Quantizer {
   }
 
   int64_t workspace_bytes(const LinearSite& site) const override {
-    const int64_t in = site.in_features;
-    // Beside the factor, first what every weight was rounded by, then a product in float32 and
-    // again in float64 for its sum.
-    const int64_t rounded = site.out_features * in * 4;
+    const int64_t in = site.in_features, out = site.out_features;
+    const int64_t rows = round_rows_bytes(out, in, settings_);
+    const int64_t correction = settings_.corrects ? precorrect_bytes(out, in) : 0;
+    const int64_t corrected = settings_.corrects ? out * in * 4 : 0;
+    // Beside the factor the rows are corrected and rounded.
     return std::max(factor_workspace_bytes(in),
-                    in * in * 4 + std::max(rounded, quadratic_form_bytes(site.out_features, in)));
+                    in * in * 4 + std::max(correction, corrected + rows));
+  }
+
+  /// On a GPU: the factorization, the columns and what is fed forward; what comes behind them has
+  /// no kernels there.
+  bool takes(at::DeviceType type) const override {
+    if (type == at::kCPU) return true;
+    const bool plain = !settings_.weighted && !settings_.corrects && !settings_.improves();
+    return type == at::kCUDA && plain && !device_columns_unavailable();
   }
 
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {
     require_whole_groups(site.site, scheme);
     const at::Tensor weight = site.weight.contiguous();
-    const at::Tensor& gram = site.stats.sum("gram");
-    const HessianFactor& factor = site.stats.derived<HessianFactor>(
-        settings_.hessian.key(), [&] { return factor_hessian(gram, settings_.hessian); });
-    QuantizedSite result;
-    result.fallbacks = factor.fallbacks;
-    result.details["damping"] = factor.damping;
-    result.details["dead_columns"] = factor.dead;
-    result.details["float64"] = factor.float64;
-    if (factor.feedback.defined())
-      solve(site, weight, scheme, factor, result);
-    else
-      round_only(site, weight, scheme, result);
-    return result;
+    const HessianSettings hessian = hessian_of(site, scheme);
+    Gathered gathered(weight.size(0));
+    if (settings_.weighted) {
+      const at::Tensor& grams = site.stats.sum("weighted-gram");
+      const int64_t out = weight.size(0), runs = grams.size(0);
+      for (int64_t run = 0; run < runs; ++run) {  // cut as the statistic cuts them
+        const int64_t first = out * run / runs, end = out * (run + 1) / runs;
+        const HessianFactor factor = factor_hessian(grams[run], hessian);
+        gathered.add(first,
+                     round_rows({weight.narrow(0, first, end - first), grams[run], factor, scheme,
+                                 site.model_dtype},
+                                settings_),
+                     factor);
+      }
+    } else {
+      const at::Tensor& gram = site.stats.sum("gram");
+      const HessianFactor& factor = site.stats.derived<HessianFactor>(
+          hessian.key(), [&] { return factor_hessian(gram, hessian); });
+      Corrected target{weight};
+      if (settings_.corrects && factor.feedback.defined())
+        target = precorrect(weight, site.stats.sum("cross-gram"), factor, settings_.most_drift);
+      gathered.add(0,
+                   round_rows({target.weight, gram, factor, scheme, site.model_dtype}, settings_),
+                   factor);
+      gathered.add(target);
+    }
+    return std::move(gathered).site(settings_);
   }
 
  private:
-  void solve(const SiteView& site, const at::Tensor& weight, const QuantScheme& scheme,
-             const HessianFactor& factor, QuantizedSite& result) const {
-    const int64_t in = weight.size(1);
-    GridFit fit{settings_.search, settings_.importance ? factor.diagonal : at::Tensor()};
-    SolverGrids grids;
-    grids.group_of = contiguous_groups(scheme, in);
-    if (settings_.hessian.order == ColumnOrder::kNone) {
-      const int64_t groups = scheme.groups(in), length = scheme.group_length(in);
-      grids.scale = at::ones({weight.size(0), groups}, at::kFloat);
-      grids.zero = at::zeros({weight.size(0), groups}, at::kByte);
-      grids.refit = [&, fit, length](const at::Tensor& current, int64_t group) {
-        GridFit group_fit = fit;
-        if (fit.importance.defined())
-          group_fit.importance = fit.importance.narrow(0, group * length, current.size(1));
-        const QuantScheme whole{scheme.bits, -1, scheme.symmetric};
-        const Grids fitted = fit_grids(current, whole, site.model_dtype, group_fit);
-        grids.scale.select(1, group).copy_(fitted.scale.squeeze(1));
-        grids.zero.select(1, group).copy_(fitted.zero.squeeze(1));
-      };
-    } else {
-      const Grids fitted = fit_grids(weight, scheme, site.model_dtype, fit);
-      grids.scale = fitted.scale;
-      grids.zero = fitted.zero;
-    }
-    const Solution solution = solve_columns(weight, factor, grids, scheme);
-    result.weight = {solution.q, grids.scale, grids.zero, grids.group_of, scheme};
-    const double energy = quadratic_form(weight, site.stats.sum("gram"));
-    if (energy > 0) result.relative_error = solution.error / energy;
-  }
-
-  void round_only(const SiteView& site, const at::Tensor& weight, const QuantScheme& scheme,
-                  QuantizedSite& result) const {
-    const Grids grids = fit_grids(weight, scheme, site.model_dtype, {settings_.search, {}});
-    const RoundedWeight rounded = round_to_nearest(weight, scheme, grids);
-    result.weight = {rounded.q, grids.scale, grids.zero, contiguous_groups(scheme, weight.size(1)),
-                     scheme};
-    if (rounded.squared_weight > 0)
-      result.relative_error = rounded.squared_error / rounded.squared_weight;
+  HessianSettings hessian_of(const SiteView& site, const QuantScheme& scheme) const {
+    HessianSettings hessian = settings_.hessian;
+    const auto in = static_cast<double>(site.site.in_features);
+    hessian.group_length = scheme.group_length(site.site.in_features);
+    if (settings_.token_damping)
+      hessian.damping *= std::sqrt(
+          std::max(1.0, 16 * in / std::max(1.0, effective_tokens(site.stats, settings_.weighted))));
+    return hessian;
   }
 
   GptqSettings settings_;
@@ -108,29 +178,7 @@ class Gptq : public Quantizer {
 }  // namespace
 
 std::unique_ptr<Quantizer> gptq(Options& options) {
-  GptqSettings settings;
-  settings.hessian.damping =
-      options.get_in("damping", 0.01, 0.0, 10.0,
-                     "added to the Hessian's diagonal, as a part of damping_scale; 0 to 10");
-  settings.hessian.damping_scale =
-      options.get_choice("damping_scale", "mean", {"mean", "median"},
-                         "what damping is a part of: mean or median of the diagonal") == "mean"
-          ? DampingScale::kMean
-          : DampingScale::kMedian;
-  settings.hessian.order =
-      options.get_choice(
-          "order", "activation", {"activation", "none"},
-          "column order: activation (largest inputs first, grids fitted before) or none (left to "
-          "right, each group's grid fitted to the weights as updated so far)") == "none"
-          ? ColumnOrder::kNone
-          : ColumnOrder::kActivation;
-  const std::string grid = options.get_choice(
-      "grid", "hessian", {"minmax", "mse", "hessian"},
-      "how a group's grid is found: minmax (full range), mse (least squared error) or hessian "
-      "(least squared error weighted by the Hessian's diagonal)");
-  settings.search = grid != "minmax";
-  settings.importance = grid == "hessian";
-  return std::make_unique<Gptq>(settings);
+  return std::make_unique<Gptq>(read_gptq_settings(options));
 }
 
 }  // namespace ptq::quantizer

@@ -87,6 +87,21 @@ bool factor_once(const at::Tensor& reversed_gram, const at::Tensor& added, at::S
          std::isfinite(result.feedback.sum().item<double>());
 }
 
+at::Tensor falling(const at::Tensor& values) {
+  return std::get<1>(values.sort(/*stable=*/true, -1, /*descending=*/true));
+}
+
+/// int64 [in]: the column that is solved j-th.
+at::Tensor solving_order(const at::Tensor& diagonal, const HessianSettings& settings) {
+  const int64_t n = diagonal.size(0);
+  if (settings.order == ColumnOrder::kNone) return at::arange(n, at::kLong);
+  if (settings.order == ColumnOrder::kActivation) return falling(diagonal).contiguous();
+  const at::Tensor groups = diagonal.reshape({-1, settings.group_length});
+  const at::Tensor starts = at::arange(groups.size(0), at::kLong) * settings.group_length;
+  const at::Tensor columns = falling(groups) + starts.unsqueeze(1);
+  return columns.index_select(0, falling(std::get<0>(groups.max(1)))).reshape({-1}).contiguous();
+}
+
 double damping_unit(const at::Tensor& diagonal, DampingScale scale) {
   if (scale == DampingScale::kMean) return diagonal.mean().item<double>();
   const at::Tensor alive = diagonal.masked_select(diagonal.gt(0));
@@ -96,8 +111,11 @@ double damping_unit(const at::Tensor& diagonal, DampingScale scale) {
 }  // namespace
 
 std::string HessianSettings::key() const {
-  return std::string("hessian ") + (order == ColumnOrder::kNone ? "none" : "activation") +
-         (damping_scale == DampingScale::kMean ? " mean " : " median ") + number(damping, 17);
+  std::string name = "hessian activation";
+  if (order == ColumnOrder::kNone) name = "hessian none";
+  if (order == ColumnOrder::kGroupAware) name = "hessian groups of " + std::to_string(group_length);
+  return name + (damping_scale == DampingScale::kMean ? " mean " : " median ") +
+         number(damping, 17);
 }
 
 int64_t factor_workspace_bytes(int64_t in) {
@@ -109,10 +127,7 @@ HessianFactor factor_hessian(const at::Tensor& gram, const HessianSettings& sett
   const int64_t n = gram.size(0);
   const at::Tensor diagonal = gram.diagonal().to(at::kDouble);
   HessianFactor result;
-  result.order = settings.order == ColumnOrder::kNone
-                     ? at::arange(n, at::kLong)
-                     : std::get<1>(diagonal.sort(/*stable=*/true, 0, /*descending=*/true));
-  result.order = result.order.contiguous();
+  result.order = solving_order(diagonal, settings);
   result.diagonal = diagonal.to(at::kFloat);
   if (!std::isfinite(gram.sum().item<double>()) || diagonal.min().item<double>() < 0) {
     result.fallbacks.push_back(

@@ -6,13 +6,18 @@
 
 namespace ptq::quantizer {
 
-enum class ColumnOrder { kNone, kActivation };
+enum class ColumnOrder {
+  kNone,
+  kActivation,  ///< largest diagonal elements first
+  kGroupAware,  ///< groups by their largest diagonal element, columns within each group likewise
+};
 enum class DampingScale { kMean, kMedian };
 
 struct HessianSettings {
   double damping = 0.01;  ///< of the scale below, added to the diagonal
   DampingScale damping_scale = DampingScale::kMean;
   ColumnOrder order = ColumnOrder::kActivation;
+  int64_t group_length = 0;  ///< read by kGroupAware; divides the number of columns
 
   /// Names the settings, for messages and caches.
   std::string key() const;

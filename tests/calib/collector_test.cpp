@@ -85,6 +85,16 @@ TEST(Collector, NeedsGradientsWhereAStatisticDoes) {
   EXPECT_THROW(collector.stats(pair.second), std::logic_error);
 }
 
+TEST(Collector, NeedsTheReferenceWhereAStatisticDoes) {
+  const Pair pair;
+  const StatisticSet statistics({"gram", "cross-gram"});
+  EXPECT_TRUE(statistics.needs_reference());
+  EXPECT_FALSE(StatisticSet({"gram"}).needs_reference());
+  Collector collector(statistics);
+  EXPECT_THROW(collector.add(pair.first, {pair.batch.x, {}}), std::logic_error);
+  collector.add(pair.first, {pair.batch.x, {}, pair.batch.reference});
+}
+
 TEST(EveryStatistic, OfDisjointDataMergesByAddition) {
   at::manual_seed(8);
   const SiteBatch batch = ptq::test::random_batch(6, 5, 4, 6);
@@ -112,7 +122,8 @@ TEST(EveryStatistic, WithoutGradientsDependsOnTheInputOnly) {
     ASSERT_EQ(one.size(), other.size()) << name;
     for (size_t i = 0; i < one.size(); ++i)
       EXPECT_EQ(one[i].shape, other[i].shape) << name;
-    EXPECT_NO_THROW(ptq::test::collected(name, {{at::ones({2, 3, 6}), {}}})) << name;
+    EXPECT_NO_THROW(ptq::test::collected(name, {{at::ones({2, 3, 6}), {}, at::ones({2, 3, 6})}}))
+        << name;
   }
 }
 

@@ -75,6 +75,33 @@ TEST(StageRunner, PropagatesTheWeightsThatAStageHasWhenItAdvances) {
   EXPECT_TRUE(at::allclose(seen.second_gram, rows.t().mm(rows), 1e-5, 1e-4));
 }
 
+TEST(StageRunner, ComparesWithABlockThatKeepsItsWeights) {
+  for (const int64_t activation_bytes : {-1, 0}) {
+    TwoStageBlock block;
+    const TwoStageBlock original;
+    at::manual_seed(5);
+    at::Tensor states = at::randn({5, 3, kWidth}), reference = states + 0.1;
+    const at::Tensor x = states.clone(), other = reference.clone();
+    ptq::SweepSettings settings;
+    settings.batch_tokens = 6;
+    settings.activation_bytes = activation_bytes;
+    ptq::StageRunner runner(block, states, settings), beside(original, reference, settings);
+    const ptq::StatisticSet statistics({"cross-gram"});
+    const auto expect = [&](const at::Tensor& quantized, const at::Tensor& full) {
+      const at::Tensor rows = quantized.reshape({-1, quantized.size(-1)});
+      const at::Tensor exact = (full.reshape_as(rows) - rows).t().mm(rows);
+      EXPECT_TRUE(
+          at::allclose(runner.collect(statistics, &beside).sum("cross-gram"), exact, 1e-4, 1e-4));
+    };
+    expect(x, other);
+    const at::Tensor weight = original.stages()[0].linears[0].weight();
+    block.stages()[0].linears[0].set_weight(weight * 0.5);
+    runner.advance();
+    beside.advance();
+    expect(x.matmul(weight.t() * 0.5).relu(), other.matmul(weight.t()).relu());
+  }
+}
+
 TEST(StageRunner, ReplayingGivesTheSameBitsAsKeeping) {
   const Seen kept = run(6, -1);
   const Seen replayed = run(6, 0);

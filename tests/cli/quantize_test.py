@@ -53,13 +53,22 @@ class Output(CliTestCase):
             self.assertEqual(hashes[0], hashes[2], method)
 
     def test_a_low_memory_limit_recomputes_and_gives_the_same_bytes(self):
-        plan = json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *FAST).stdout)
+        self.limited(*FAST)
+
+    def test_the_full_precision_model_beside_costs_memory_and_bears_a_limit(self):
+        options = ["--set", "gptq.target=full-precision", *FAST]
+        plans = [json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *which).stdout) for which in (options, FAST)]
+        self.assertGreater(plans[0]["memory_bytes"], plans[1]["memory_bytes"])
+        self.limited(*options)
+
+    def limited(self, *arguments):
+        plan = json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *arguments).stdout)
         self.assertFalse(plan["replays_activations"])
         limit = str(plan["memory_bytes"] - 1)
-        low = json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", "--memory-limit", limit, *FAST).stdout)
+        low = json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", "--memory-limit", limit, *arguments).stdout)
         self.assertTrue(low["replays_activations"])
-        self.succeed("quantize", MODEL, "--out", self.path("kept"), *FAST)
-        self.succeed("quantize", MODEL, "--out", self.path("replayed"), "--memory-limit", limit, *FAST)
+        self.succeed("quantize", MODEL, "--out", self.path("kept"), *arguments)
+        self.succeed("quantize", MODEL, "--out", self.path("replayed"), "--memory-limit", limit, *arguments)
         for name in ("kept", "replayed"):
             os.remove(os.path.join(self.path(name), "ptq-manifest.json"))  # it tells the limit
         shards = [n for n in os.listdir(self.path("kept")) if n.endswith(".safetensors")]
@@ -118,6 +127,14 @@ class Output(CliTestCase):
         self.fail_with(2, ["config.json", "bitz"], "quantize", MODEL, "--config", config, "--out", self.path("other"))
 
 
+    def test_a_preset_is_recorded_and_yields_to_settings(self):
+        self.succeed("quantize", MODEL, "--out", self.path("out"), "--preset", "best", "--set", "gptq.descent=1", *FAST)
+        manifest = load_json(os.path.join(self.path("out"), "ptq-manifest.json"))
+        self.assertEqual(manifest["settings"]["options"], {"gptq": {"preset": "best", "descent": 1}})
+        self.assertGreater(manifest["linears"][-1]["details"]["drift"], 0)
+        self.assertIn("codes_changed", manifest["linears"][-1]["details"])
+
+
 class Refusal(CliTestCase):
     def test_an_existing_output_is_left_alone(self):
         out = self.path("out")
@@ -135,6 +152,10 @@ class Refusal(CliTestCase):
             (2, ["--calibration"], ["quantize", MODEL, *out, "--group-size", "64"]),
             (2, ["unknown quantizer \"gtpq\"", "gptq"], ["quantize", MODEL, "--method", "gtpq", *out]),
             (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
+            (2, ["preset", "fast|default|best"], ["quantize", MODEL, *out, "--preset", "quick", *FAST]),
+            (2, ["unknown option \"preset\""], [*rtn, "--preset", "fast", "--group-size", "64"]),
+            (2, ["weighted-gram", "ptq calibrate MODEL", "--stats"],
+             ["quantize", MODEL, *out, "--set", "gptq.hessian=weighted", *FAST]),
             (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),
             (2, ["awq", "--calibration"], ["quantize", MODEL, "--method", "awq", *out, "--stats", self.work, "--group-size", "64"]),
             (2, ["token-energy", "--stats"], ["quantize", MODEL, "--method", "awq", *out, "--set", "awq.saliency=token-energy", *FAST]),
@@ -200,6 +221,15 @@ class Interruption(CliTestCase):
             self.assertFalse(os.path.exists(out + ".ptq-partial"))
             shutil.rmtree(out)
         self.assertGreater(killed, 8, "hardly any run was killed: the test shows nothing")
+
+    def test_a_run_beside_the_full_precision_model_resumes_to_the_same_bytes(self):
+        options = ("--set", "gptq.target=full-precision")
+        self.uninterrupted(*options)
+        out = self.path("out")
+        self.kill_at(self.start(out, *options), out, 1, 0.01)
+        if not os.path.exists(out):
+            self.succeed("quantize", MODEL, "--out", out, *FAST, *options, "--resume")
+        self.assert_same_output(self.path("whole"), out)
 
     def test_a_killed_run_without_calibration_resumes_to_the_same_bytes(self):
         rtn = ("--method", "rtn")

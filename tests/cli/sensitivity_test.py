@@ -155,6 +155,20 @@ class Calibration(CliTestCase):
         self.fail_with(2, ["gram", "--collect"], *command, "--stats", lacking, "--out", self.path("c"))
         self.fail_with(2, ["--stats"], *command, "--stats", store, "--calibration", CALIBRATION, "--out", self.path("c"))
         self.fail_with(2, ["rtn"], *command, "--method", "rtn", "--stats", store, "--out", self.path("c"))
+        self.fail_with(2, ["--stats", "--calibration"], *command, "--set", "gptq.target=full-precision", "--stats", store,
+                       "--out", self.path("c"))
+        self.fail_with(2, ["cross-gram", "only one"], "calibrate", MODEL, "--collect", "cross-gram", "--out", self.path("c"),
+                       *DATA)
+
+    def test_quantize_weighs_errors_by_the_gradients_of_a_store(self):
+        store = self.collect("store", "--collect", "weighted-gram,gradient-energy", "--set", "weighted-gram.groups=2")
+        command = ["quantize", MODEL, "--group-size", "64", "--max-fallbacks", "99", "--set", "gptq.hessian=weighted"]
+        self.succeed(*command, "--stats", store, "--out", self.path("a"))
+        self.succeed(*command, "--stats", store, "--set", "gptq.token_damping=true", "--out", self.path("b"))
+        self.succeed("verify", self.path("a"))
+        damping = [load_json(os.path.join(self.path(name), "ptq-manifest.json"))["linears"][0]["details"]["damping"]
+                   for name in ("a", "b")]
+        self.assertGreater(damping[1], damping[0])
 
     def test_only_gradients_cost_a_sweep_back(self):
         self.assertIsNone(json.loads(self.succeed("calibrate", MODEL, "--collect", "gram", "--out", self.path("a"), *DATA,

@@ -15,6 +15,14 @@ TEST(QuantizerContract, EveryRegisteredQuantizerKeepsIt) {
     EXPECT_THAT(broken_promises(*quantizers().make(name)), testing::IsEmpty()) << name;
 }
 
+TEST(QuantizerContract, GptqKeepsItWithItsOptions) {
+  for (const Json& options :
+       {Json{{"refit", true}}, Json{{"descent", 2}}, Json{{"target", "full-precision"}},
+        Json{{"order", "group-aware"}}, Json{{"refit", true}, {"descent", 1}}})
+    EXPECT_THAT(broken_promises(*quantizers().make("gptq", options)), testing::IsEmpty())
+        << options;
+}
+
 /// Wrong in every way the contract looks for.
 class Broken : public Quantizer {
  public:

@@ -1,6 +1,10 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -83,6 +87,45 @@ TEST(Gptq, FollowsTheTextbookRecursionWithActivationOrder) {
   }
 }
 
+/// Whole groups by their largest diagonal element, and the columns of each by theirs.
+at::Tensor group_aware_order(const at::Tensor& diagonal, int64_t length) {
+  std::vector<int64_t> columns(static_cast<size_t>(diagonal.size(0)));
+  std::iota(columns.begin(), columns.end(), 0);
+  const auto largest = [&](int64_t j) {
+    return diagonal.narrow(0, j / length * length, length).max().item<double>();
+  };
+  std::sort(columns.begin(), columns.end(), [&](int64_t a, int64_t b) {
+    return std::pair(-largest(a), -diagonal[a].item<double>()) <
+           std::pair(-largest(b), -diagonal[b].item<double>());
+  });
+  return at::tensor(columns, at::kLong);
+}
+
+TEST(Gptq, FollowsTheTextbookRecursionGroupByGroup) {
+  at::manual_seed(15);
+  const at::Tensor weight = at::randn({48, 160}), inputs = correlated_inputs(4, 200, 160);
+  const QuantScheme scheme{3, 32, true};
+  const QuantizedTensor tensor =
+      quantize(weight, inputs, {{"order", "group-aware"}}, scheme).weight;
+  const at::Tensor h = damped(inputs, 0.01);
+  const Textbook textbook{weight.to(at::kDouble), h, group_aware_order(h.diagonal(), 32), 3};
+  const at::Tensor codes = textbook.codes([&](const at::Tensor&, int64_t j) {
+    return std::pair(tensor.scale.select(1, j / 32).to(at::kDouble),
+                     tensor.zero.select(1, j / 32).to(at::kDouble));
+  });
+  EXPECT_GE(equal_rows(codes, tensor.q), 47);
+}
+
+TEST(Gptq, SitesWithOneInputAndOtherGroupsHaveOrdersOfTheirOwn) {
+  at::manual_seed(16);
+  const auto gptq = quantizers().make("gptq", {{"order", "group-aware"}});
+  const at::Tensor weight = at::randn({16, 64}), inputs = correlated_inputs(2, 100, 64);
+  const TestSite both(weight, inputs, *gptq), alone(weight, inputs, *gptq);
+  gptq->quantize(both.view(), {4, 32, true});
+  const at::Tensor second = gptq->quantize(both.view(), kScheme).weight.q;
+  EXPECT_TRUE(at::equal(second, gptq->quantize(alone.view(), kScheme).weight.q));
+}
+
 TEST(Gptq, WithoutOrderFitsEachGroupToTheUpdatedWeights) {
   at::manual_seed(2);
   // Groups below and above the solver's block of 128 columns.
@@ -115,7 +158,7 @@ TEST(Gptq, BeatsRoundToNearestOnCorrelatedInputs) {
   const auto rtn = quantizers().make("rtn", {{"grid", "mse"}});
   const TestSite site(weight, inputs, *rtn);
   const double plain = output_error(rtn->quantize(site.view(), kScheme).weight, weight, inputs);
-  for (const char* order : {"none", "activation"})
+  for (const char* order : {"none", "activation", "group-aware"})
     for (const char* grid : {"mse", "hessian"}) {
       const QuantizedSite result = quantize(weight, inputs, {{"order", order}, {"grid", grid}});
       EXPECT_LT(output_error(result.weight, weight, inputs), 0.7 * plain) << order << " " << grid;
@@ -159,6 +202,44 @@ TEST(Gptq, ReportsTheErrorOfTheOutputs) {
   }
 }
 
+TEST(Gptq, WhatFollowsTheRoundingMakesTheErrorSmallerAndReportsIt) {
+  at::manual_seed(14);
+  const at::Tensor weight = at::randn({32, 192}), inputs = correlated_inputs(4, 200, 192);
+  double before = quantize(weight, inputs).relative_error;
+  for (const Json& options : {Json{{"refit", true}}, Json{{"descent", 1}, {"refit", true}},
+                              Json{{"descent", 3}, {"refit", true}}}) {
+    const QuantizedSite result = quantize(weight, inputs, options);
+    EXPECT_LT(result.relative_error, before) << options;
+    const double expected = output_error(result.weight, weight, inputs);
+    EXPECT_NEAR(result.relative_error, expected, 1e-3 * expected) << options;
+    before = result.relative_error;
+  }
+}
+
+TEST(Gptq, APresetIsTheOptionsThatAreNotGiven) {
+  at::manual_seed(17);
+  const at::Tensor weight = at::randn({16, 64}), inputs = correlated_inputs(2, 200, 64);
+  const auto same = [&](const Json& preset, const Json& options) {
+    const QuantizedTensor a = quantize(weight, inputs, preset).weight;
+    const QuantizedTensor b = quantize(weight, inputs, options).weight;
+    return at::equal(a.q, b.q) && at::equal(a.scale, b.scale);
+  };
+  const Json none = Json::object();
+  const Json best{{"target", "full-precision"}, {"refit", true}, {"descent", 2}};
+  EXPECT_TRUE(same({{"preset", "best"}}, best));
+  EXPECT_FALSE(same({{"preset", "best"}}, none));
+  EXPECT_TRUE(same({{"preset", "fast"}}, {{"grid", "minmax"}}));
+  EXPECT_TRUE(same({{"preset", "default"}}, none));
+  EXPECT_TRUE(
+      same({{"preset", "best"}, {"descent", 0}, {"refit", false}, {"target", "self"}}, none));
+  const auto statistics = [](const Json& options) {
+    return quantizers().make("gptq", options)->statistics();
+  };
+  EXPECT_EQ(statistics({{"preset", "best"}}).size(), 2U);
+  EXPECT_EQ(statistics({{"preset", "best"}, {"hessian", "weighted"}}).size(), 1U);
+  EXPECT_THROW(quantizers().make("gptq", {{"preset", "quick"}}), ConfigError);
+}
+
 TEST(Gptq, TheLastRowsAreSolvedLikeTheFirst) {
   at::manual_seed(6);
   const at::Tensor row = at::randn({1, 48}), inputs = correlated_inputs(2, 100, 48);
@@ -172,7 +253,7 @@ TEST(Gptq, DeadColumnsAreRoundedToNearestAndCounted) {
   at::Tensor inputs = correlated_inputs(2, 100, 64);
   inputs.select(-1, 5).zero_();
   inputs.select(-1, 40).zero_();
-  for (const char* order : {"none", "activation"})
+  for (const char* order : {"none", "activation", "group-aware"})
     for (const double damping : {0.0, 0.01}) {
       const QuantizedSite result =
           quantize(weight, inputs, {{"order", order}, {"damping", damping}});

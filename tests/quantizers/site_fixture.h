@@ -11,15 +11,17 @@ namespace ptq {
 /// A linear with its calibration inputs, ready to be quantized.
 class TestSite {
  public:
-  /// `weight`: float32 [out, in]; `inputs`: float32 [sequences, seq, in].
-  TestSite(at::Tensor weight, const at::Tensor& inputs, const Quantizer& quantizer)
+  /// `weight`: float32 [out, in]; `inputs`: float32 [sequences, seq, in], and those of the
+  /// full-precision model where they are others.
+  TestSite(at::Tensor weight, const at::Tensor& inputs, const Quantizer& quantizer,
+           const at::Tensor& reference = {})
       : weight_(std::move(weight)) {
     site_.name = "model.layers.0.mlp.down_proj";
     site_.out_features = weight_.size(0);
     site_.in_features = weight_.size(1);
     const StatisticSet statistics(quantizer.statistics());
     Collector collector(statistics);
-    collector.add(site_, {inputs, {}});
+    collector.add(site_, {inputs, {}, reference.defined() ? reference : inputs});
     collector.finish();
     stats_ = collector.stats(site_);
   }

@@ -12,7 +12,7 @@ namespace {
 struct QuantizeArgs {
   QuantizeJob job;
   DataArgs data;
-  std::string model, out, memory_limit, stats;
+  std::string model, out, preset, memory_limit, stats;
   std::vector<std::string> settings;
   bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
@@ -22,6 +22,8 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
   command.add_option("--method", args.job.method, "How to quantize; see ptq list")
       ->type_name("NAME")
       ->capture_default_str();
+  command.add_option("--preset", args.preset, "Settings of the method: fast, default or best")
+      ->type_name("NAME");
   command.add_option("--format", args.job.format, "Layout of the output; see ptq list")
       ->type_name("NAME")
       ->capture_default_str();
@@ -90,6 +92,8 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   job.out = args.out;
   job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
   job.plugin_options = parse_settings(args.settings);
+  if (!args.preset.empty() && !job.plugin_options[job.method].contains("preset"))
+    job.plugin_options[job.method]["preset"] = args.preset;
   job.calibration = args.data.parsed();
   job.stats = args.stats;
   if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);

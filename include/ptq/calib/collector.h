@@ -21,6 +21,8 @@ class StatisticSet {
   bool empty() const { return statistics_.empty(); }
   /// True if one of them needs a reverse sweep.
   bool needs_gradients() const;
+  /// True if one of them compares with the full-precision model.
+  bool needs_reference() const;
   std::vector<std::string> names() const;
   /// {name: {option: value}}, defaults filled in.
   const Json& options() const& { return options_; }
@@ -49,7 +51,7 @@ class Collector {
   const StatisticSet& statistics() const& { return statistics_; }
 
   /// Adds what `site` saw of a batch of whole sequences.  Throws std::logic_error if a statistic
-  /// needs gradients and `batch` has none.
+  /// needs gradients or the reference and `batch` has none.
   void add(const LinearSite& site, const SiteBatch& batch);
   /// Finishes all sums; call once, after the last `add`.
   void finish();

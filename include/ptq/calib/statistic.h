@@ -21,6 +21,9 @@ struct SiteBatch {
   /// float32 [sequences, seq, out]: gradient of the summed next-token NLL (nats) of the sequence
   /// with respect to its output; undefined in a sweep without gradients.
   at::Tensor g;
+  /// float32 [sequences, seq, in]: the input of the same tokens in the full-precision model;
+  /// undefined where only one model runs.
+  at::Tensor reference = {};
 };
 
 /// One sum that a statistic keeps for a linear.
@@ -38,6 +41,8 @@ class Statistic {
  public:
   virtual ~Statistic() = default;
   virtual bool needs_gradients() const { return false; }
+  /// True if `add` reads SiteBatch::reference: the sweep then runs the full-precision model, too.
+  virtual bool needs_reference() const { return false; }
   /// The sums kept for a linear [out, in]; what `needs_gradients` is false for depends on `in`
   /// only and is kept once for all linears that read the same input.
   virtual std::vector<SumLayout> layout(int64_t out, int64_t in) const = 0;

@@ -49,8 +49,9 @@ class StageRunner {
   StageRunner(const Block& block, at::Tensor& states, const SweepSettings& settings);
 
   /// What `statistics` say of the next stage's input over all sequences; throws std::logic_error if
-  /// one of them needs gradients.
-  SiteStats collect(const StatisticSet& statistics);
+  /// one of them needs gradients.  `reference`: the same block of the full-precision model, at the
+  /// same stage, over the same sequences; null: none of them needs it.
+  SiteStats collect(const StatisticSet& statistics, const StageRunner* reference = nullptr);
 
   /// Moves all sequences through the next stage with the weights its linears have now.
   void advance();
@@ -63,6 +64,8 @@ class StageRunner {
   static int64_t kept_bytes(const Block& block, int64_t tokens);
 
  private:
+  /// The sequences first … first+count−1 in front of the next stage; needs no_grad.
+  BlockState state_of(int64_t first, int64_t count) const;
   void for_each_state(
       const std::function<void(BlockState& state, int64_t first, int64_t count)>& body) const;
 

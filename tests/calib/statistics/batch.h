@@ -10,15 +10,17 @@
 namespace ptq::test {
 
 /// Batches that a linear may see: `sequences` of `seq` tokens, inputs of unlike size by channel,
-/// gradients of unlike size by token.
+/// gradients of unlike size by token, and inputs of a reference nearby.
 inline SiteBatch random_batch(int64_t sequences, int64_t seq, int64_t out, int64_t in) {
-  return {at::randn({sequences, seq, in}) * at::exp(at::randn({in})),
-          at::randn({sequences, seq, out}) * at::exp(at::randn({sequences, seq, 1}))};
+  const at::Tensor x = at::randn({sequences, seq, in}) * at::exp(at::randn({in}));
+  const at::Tensor g = at::randn({sequences, seq, out}) * at::exp(at::randn({sequences, seq, 1}));
+  return {x, g, x + 0.1 * at::randn({sequences, seq, in})};
 }
 
 /// Some of a batch's sequences.
 inline SiteBatch sequences_of(const SiteBatch& batch, int64_t first, int64_t count) {
-  return {batch.x.narrow(0, first, count), batch.g.narrow(0, first, count)};
+  return {batch.x.narrow(0, first, count), batch.g.narrow(0, first, count),
+          batch.reference.defined() ? batch.reference.narrow(0, first, count) : at::Tensor()};
 }
 
 inline LinearSite site_of(const SiteBatch& batch) {

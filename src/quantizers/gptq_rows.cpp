@@ -1,0 +1,102 @@
+#include "gptq_rows.h"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
+#include "descent.h"
+#include "gptq_solver.h"
+#include "layer_objective.h"
+#include "ptq/quantizers/grid.h"
+#include "quadratic_form.h"
+#include "scale_refit.h"
+
+namespace ptq::quantizer {
+namespace {
+
+/// Grids that are fitted to each group's weights when its turn comes.
+SolverGrids fitted_on_the_way(const RowProblem& problem, const GridFit& fit) {
+  const int64_t in = problem.weight.size(1);
+  SolverGrids grids;
+  const std::vector<int64_t> shape{problem.weight.size(0), problem.scheme.groups(in)};
+  const at::Tensor scale = grids.scale = at::ones(shape, at::kFloat);
+  const at::Tensor zero = grids.zero = at::zeros(shape, at::kByte);
+  const QuantScheme whole{problem.scheme.bits, -1, problem.scheme.symmetric};
+  grids.refit = [scale, zero, fit, whole, length = problem.scheme.group_length(in),
+                 dtype = problem.model_dtype](const at::Tensor& current, int64_t group) {
+    GridFit group_fit = fit;
+    if (fit.importance.defined())
+      group_fit.importance = fit.importance.narrow(0, group * length, current.size(1));
+    const Grids fitted = fit_grids(current.cpu(), whole, dtype, group_fit);
+    scale.select(1, group).copy_(fitted.scale.squeeze(1));
+    zero.select(1, group).copy_(fitted.zero.squeeze(1));
+  };
+  return grids;
+}
+
+SolverGrids grids_of(const RowProblem& problem, const GptqSettings& settings) {
+  const GridFit fit{settings.search,
+                    settings.importance ? problem.factor.diagonal.cpu() : at::Tensor()};
+  SolverGrids grids;
+  if (settings.hessian.order == ColumnOrder::kNone) {
+    grids = fitted_on_the_way(problem, fit);
+  } else {
+    const Grids fitted = fit_grids(problem.weight.cpu(), problem.scheme, problem.model_dtype, fit);
+    grids.scale = fitted.scale;
+    grids.zero = fitted.zero;
+  }
+  grids.group_of = contiguous_groups(problem.scheme, problem.weight.size(1));
+  return grids;
+}
+
+/// What follows the rounding.
+void improve(const RowProblem& problem, const GptqSettings& settings, RoundedRows& rows) {
+  const HessianFactor& factor = problem.factor;
+  const LayerObjective objective{
+      problem.weight, problem.gram,
+      at::empty_like(factor.added).index_copy_(0, factor.order, factor.added)};
+  const auto refit = [&] {
+    if (settings.refit)
+      rows.scales_refitted += refit_scales(objective, problem.model_dtype, rows.weight).changed;
+  };
+  refit();
+  for (int64_t pass = 0; pass < settings.descent; ++pass) {
+    rows.codes_changed += descend(objective, rows.weight).changed;
+    refit();
+  }
+  rows.error = quadratic_form(rows.weight.dequantize().sub_(problem.weight), problem.gram);
+}
+
+RoundedRows round_to_nearest_only(const RowProblem& problem, const GptqSettings& settings) {
+  const at::Tensor weight = problem.weight.cpu();
+  const Grids grids = fit_grids(weight, problem.scheme, problem.model_dtype, {settings.search, {}});
+  const RoundedWeight rounded = round_to_nearest(weight, problem.scheme, grids);
+  const at::Tensor groups = contiguous_groups(problem.scheme, weight.size(1));
+  return {{rounded.q, grids.scale, grids.zero, groups, problem.scheme},
+          rounded.squared_error,
+          rounded.squared_weight};
+}
+
+}  // namespace
+
+RoundedRows round_rows(const RowProblem& problem, const GptqSettings& settings) {
+  if (!problem.factor.feedback.defined()) return round_to_nearest_only(problem, settings);
+  SolverGrids grids = grids_of(problem, settings);
+  const Solution solution = solve_columns(problem.weight, problem.factor, grids, problem.scheme);
+  RoundedRows rows{{solution.q, grids.scale, grids.zero, grids.group_of, problem.scheme},
+                   solution.error,
+                   quadratic_form(problem.weight, problem.gram)};
+  if (settings.improves()) improve(problem, settings, rows);
+  return rows;
+}
+
+int64_t round_rows_bytes(int64_t out, int64_t in, const GptqSettings& settings) {
+  const int64_t form = quadratic_form_bytes(out, in);
+  int64_t bytes = std::max(out * in * 4, form);  // what every weight was rounded by
+  if (settings.refit) bytes = std::max(bytes, refit_workspace_bytes(out, in));
+  if (settings.descent > 0) bytes = std::max(bytes, descent_workspace_bytes(out, in));
+  if (settings.improves()) bytes = std::max(bytes, out * in * 4 + form);
+  return bytes;
+}
+
+}  // namespace ptq::quantizer

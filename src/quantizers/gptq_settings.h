@@ -1,0 +1,28 @@
+#pragma once
+#include <cstdint>
+
+#include "hessian_factor.h"
+#include "ptq/core/options.h"
+
+namespace ptq::quantizer {
+
+/// What the options of `gptq` choose.
+struct GptqSettings {
+  HessianSettings hessian;
+  bool weighted = false;       ///< the Hessian is that of weighted-gram, not of gram
+  bool corrects = false;       ///< the target is the full-precision model's output
+  double most_drift = 0.3;     ///< of the correction, relative to the weight
+  bool token_damping = false;  ///< more damping where the tokens are few
+  bool search = true;          ///< grids are searched, not the full range
+  bool importance = true;      ///< … with each column's error weighted by the Hessian's diagonal
+  bool refit = false;          ///< scales once more when the codes are known
+  int64_t descent = 0;         ///< passes over the codes
+
+  /// True if something follows the rounding.
+  bool improves() const { return refit || descent > 0; }
+};
+
+/// Reads the options; throws ConfigError for a wrong one.
+GptqSettings read_gptq_settings(Options& options);
+
+}  // namespace ptq::quantizer
