@@ -66,10 +66,10 @@ void read_target(Options& options, const Json& preset, GptqSettings& settings) {
 
 GptqSettings read_gptq_settings(Options& options) {
   GptqSettings settings;
-  const Json& preset = presets().at(
-      options.get_choice("preset", "default", {"fast", "default", "best"},
-                         "the options that are not given: fast (grid=minmax), default, or best "
-                         "(target=full-precision, refit, descent=2: about 2.5 times the time)"));
+  const Json& preset = presets().at(options.get_choice(
+      "preset", "default", {"fast", "default", "best"},
+      "the options that are not given: fast (grid=minmax), default, or best "
+      "(target=full-precision, refit, descent=2; two forward passes in place of one)"));
   read_hessian(options, settings);
   read_target(options, preset, settings);
   const std::string grid = options.get_choice(
