@@ -97,9 +97,32 @@ step 'build the emulated tests' cmake --build "$build" --target cuda_test
 step emulated timeout 300 "$build/bin/cuda_test" --gtest_brief=1
 step 'build the program' cmake --build "$build" --target ptq backends_test
 on_device "backend's contract" "$build/bin/backends_test" --gtest_filter='*RoundingBackendKeepsIt*:CudaBackend.ActivationsBeyond*'
-step 'bench gemm' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,14336 --rows 1,16,64,256,2048 --backend cuda
+# The linears of Llama-3-8B.
+step 'bench gemm' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,4096 --shape 4096,6144 --shape 4096,14336 \
+  --shape 14336,4096 --rows 1,16,64,256,2048 --backend cuda
 step 'bench gemm, cuBLASLt tuned' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,14336 --rows 256,2048 --backend cuda \
   --set cuda.path=dequantize --set cuda.tune=true
+# A small model through LibTorch's CUDA part, held against the processor: perplexities within a thousandth of each other.
+small=tests/data/tale-llama
+quantize() {
+  timeout 300 "$build/bin/ptq" quantize "$small" --method gptq --group-size 32 --calibration "$small/calibration.txt" --seqlen 128 \
+    --out "$build/small-$1" --device "$1" --overwrite
+}
+evaluate() { timeout 300 "$build/bin/ptq" eval "$1" --text "$small/heldout.txt" --seqlen 128 "${@:2}"; }
+# agree MODEL WAY OTHER: two ways of evaluating, each no worse than the other.
+agree() {
+  # shellcheck disable=SC2086  # a way is several words
+  evaluate "$1" $2 --write-baseline "$build/small.json" && evaluate "$1" $3 --baseline "$build/small.json" --tolerance 0.001 &&
+    evaluate "$1" $3 --write-baseline "$build/small.json" && evaluate "$1" $2 --baseline "$build/small.json" --tolerance 0.001
+}
+for device in cpu cuda; do
+  step "quantize, $device" quantize "$device"
+done
+step 'full precision, --device cuda' agree "$small" '--device cpu' '--device cuda'
+step '4 bits, --device cuda' agree "$build/small-cuda" '--device cpu' '--device cuda'
+step '4 bits, --backend cuda' agree "$build/small-cuda" '--backend cpu' '--backend cuda'
+step '4 bits, --device cuda --backend cuda' agree "$build/small-cuda" '--backend cpu' '--device cuda --backend cuda'
+step 'quantized there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu"
 for tool in memcheck racecheck synccheck initcheck; do
   if command -v compute-sanitizer >/dev/null; then
     on_device "compute-sanitizer $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \

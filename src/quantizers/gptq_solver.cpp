@@ -8,6 +8,7 @@
 #include <ATen/Parallel.h>
 
 #include "gptq_kernel.h"
+#include "ptq/backends/device_columns.h"
 #include "ptq/core/cpu.h"
 #include "ptq/model/matmul.h"
 
@@ -59,6 +60,23 @@ at::Tensor compensated(const at::Tensor& weight, const at::Tensor& miss, const a
                                              /*unitriangular=*/true);
 }
 
+/// Rounds a block's columns where its tensors lie.
+void round_block(const kernels::ColumnBlock& block, int64_t rows, at::Device device) {
+  if (device.is_cpu()) {
+    at::parallel_for(0, rows, 64, [&](int64_t begin, int64_t end) {
+      run_on_cpu<kernels::RoundColumns>(block, begin, end);
+    });
+    return;
+  }
+  static_assert(kernels::ColumnBlock::kMost <= DeviceColumns::kMost, "one launch a block");
+  // LibTorch works in the device's default stream, too, as long as nobody chooses another.
+  round_columns_on_device(
+      device.index(), nullptr,
+      {block.weight, block.update, block.feedback, rows, block.in, block.first, block.count,
+       block.order, block.group, block.pivot, block.added, block.scale, block.zero, block.groups,
+       block.top, block.q, block.miss, block.error});
+}
+
 }  // namespace
 
 Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, SolverGrids& grids,
@@ -66,17 +84,22 @@ Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, So
   const int64_t out = weight.size(0), in = weight.size(1);
   if (!weight.is_contiguous() || !factor.feedback.is_contiguous())
     throw std::logic_error("solve_columns: weight and feedback must be contiguous");
-  const at::Tensor group_of =
-      grids.group_of.index_select(0, factor.order).contiguous();  // in solving order
-  const at::Tensor miss = at::empty({out, in}, at::kFloat);
-  const at::Tensor error = at::zeros({out}, at::kDouble);
-  Solution solution{at::empty({out, in}, at::kByte), 0};
+  const at::TensorOptions options = weight.options();
+  const at::Tensor group_of = grids.group_of.to(weight.device())
+                                  .index_select(0, factor.order)
+                                  .contiguous();  // in solving order
+  const at::Tensor miss = at::empty({out, in}, options);
+  const at::Tensor error = at::zeros({out}, options.dtype(at::kDouble));
+  Solution solution{at::empty({out, in}, options.dtype(at::kByte)), 0};
   for (const Step& step : plan_steps(in, scheme.group_length(in), static_cast<bool>(grids.refit))) {
     if (step.opens_group >= 0)
       grids.refit(compensated(weight, miss, factor.feedback, step.first, step.group_length),
                   step.opens_group);
     const at::Tensor update =
         step.first > 0 ? fed_forward(miss, factor.feedback, step.first, step.count) : at::Tensor();
+    // Where the grids lie already, unless that is another device.
+    const at::Tensor scale = grids.scale.to(weight.device());
+    const at::Tensor zero = grids.zero.to(weight.device());
     const kernels::ColumnBlock block{weight.data_ptr<float>(),
                                      update.defined() ? update.data_ptr<float>() : nullptr,
                                      factor.feedback.data_ptr<float>() + step.first * (in + 1),
@@ -87,17 +110,16 @@ Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, So
                                      group_of.data_ptr<int32_t>() + step.first,
                                      factor.pivots.data_ptr<float>() + step.first,
                                      factor.added.data_ptr<float>() + step.first,
-                                     grids.scale.data_ptr<float>(),
-                                     grids.zero.data_ptr<uint8_t>(),
-                                     grids.scale.size(1),
+                                     scale.data_ptr<float>(),
+                                     zero.data_ptr<uint8_t>(),
+                                     scale.size(1),
                                      static_cast<float>((1 << scheme.bits) - 1),
                                      solution.q.data_ptr<uint8_t>(),
                                      miss.data_ptr<float>(),
                                      error.data_ptr<double>()};
-    at::parallel_for(0, out, 64, [&](int64_t begin, int64_t end) {
-      run_on_cpu<kernels::RoundColumns>(block, begin, end);
-    });
+    round_block(block, out, weight.device());
   }
+  solution.q = solution.q.cpu();
   solution.error = std::max(0.0, error.sum().item<double>());
   return solution;
 }

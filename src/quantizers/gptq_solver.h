@@ -28,7 +28,8 @@ struct Solution {
 /// Rounds the columns of `weight`, float32 [out, in] contiguous, in the factor's order and feeds
 /// each column's error forward: q_k = round(w_k + Σ_{j<k} (w_j − q_j) R_jk).  This is GPTQ
 /// (arXiv:2210.17323) in the form of LDLQ (arXiv:2307.13304, equation 2), which gives the same
-/// codes without inverting H.  Parallel over rows.
+/// codes without inverting H.  Parallel over rows.  Works where `weight` and `factor` lie, on the
+/// CPU or a CUDA device (throws as round_columns_on_device); grids and codes are on the CPU.
 Solution solve_columns(const at::Tensor& weight, const HessianFactor& factor, SolverGrids& grids,
                        const QuantScheme& scheme);
 

@@ -24,6 +24,7 @@ std::string number(double value, int digits = 3) {
 
 /// The matrix with rows and columns reordered.
 at::Tensor reordered(const at::Tensor& matrix, const at::Tensor& order) {
+  if (!matrix.is_cpu()) return matrix.index_select(0, order).index_select(1, order);
   const int64_t n = matrix.size(0);
   const at::Tensor source = matrix.contiguous();
   at::Tensor result = at::empty({n, n}, at::kFloat);
@@ -44,7 +45,7 @@ at::Tensor reordered(const at::Tensor& matrix, const at::Tensor& order) {
 /// nothing if the matrix is not positive definite in this precision.  Destroys the matrix.
 std::optional<at::Tensor> reverse_cholesky(at::Tensor matrix) {
   at::Tensor upper = matrix;
-  if (matrix.scalar_type() == at::kFloat) {
+  if (matrix.scalar_type() == at::kFloat && matrix.is_cpu()) {
     if (!cholesky_upper(matrix)) return std::nullopt;
   } else {
     at::Tensor info;
@@ -55,7 +56,9 @@ std::optional<at::Tensor> reverse_cholesky(at::Tensor matrix) {
   // Row-major L of the reversed matrix, read backwards, is R of the matrix itself.
   at::Tensor factor = upper.triu_().t().contiguous();
   const auto reverse = [](auto* data, int64_t count) { std::reverse(data, data + count); };
-  if (factor.scalar_type() == at::kDouble)
+  if (!factor.is_cpu())
+    factor = factor.flip({0, 1});
+  else if (factor.scalar_type() == at::kDouble)
     reverse(factor.data_ptr<double>(), factor.numel());
   else
     reverse(factor.data_ptr<float>(), factor.numel());
@@ -94,10 +97,12 @@ at::Tensor falling(const at::Tensor& values) {
 /// int64 [in]: the column that is solved j-th.
 at::Tensor solving_order(const at::Tensor& diagonal, const HessianSettings& settings) {
   const int64_t n = diagonal.size(0);
-  if (settings.order == ColumnOrder::kNone) return at::arange(n, at::kLong);
+  if (settings.order == ColumnOrder::kNone)
+    return at::arange(n, diagonal.options().dtype(at::kLong));
   if (settings.order == ColumnOrder::kActivation) return falling(diagonal).contiguous();
   const at::Tensor groups = diagonal.reshape({-1, settings.group_length});
-  const at::Tensor starts = at::arange(groups.size(0), at::kLong) * settings.group_length;
+  const at::Tensor starts =
+      at::arange(groups.size(0), diagonal.options().dtype(at::kLong)) * settings.group_length;
   const at::Tensor columns = falling(groups) + starts.unsqueeze(1);
   return columns.index_select(0, falling(std::get<0>(groups.max(1)))).reshape({-1}).contiguous();
 }
@@ -147,8 +152,8 @@ HessianFactor factor_hessian(const at::Tensor& gram, const HessianSettings& sett
   const at::Tensor dead = result.diagonal.index_select(0, result.order).eq(0);
   for (double damping = settings.damping * unit;;) {
     // A dead column is coupled with no other: any positive value makes it round to nearest.
-    result.added =
-        at::full({n}, damping, at::kFloat).masked_fill(dead, damping > 0 ? damping : unit);
+    result.added = at::full({n}, damping, result.diagonal.options())
+                       .masked_fill(dead, damping > 0 ? damping : unit);
     if (factor_once(reversed, result.added, at::kFloat, result) ||
         factor_once(reversed, result.added, at::kDouble, result)) {
       result.diagonal.add_(damping);
