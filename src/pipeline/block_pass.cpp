@@ -6,6 +6,11 @@
 namespace ptq::detail {
 namespace {
 
+/// Where the quantizer gets weights and statistics of a block on `device`.
+at::Device working_device(const Session& session, at::Device device) {
+  return session.quantizer->takes(device.type()) ? device : at::Device(at::kCPU);
+}
+
 /// Quantizes one linear, puts the rounded weight in its place and files what came out.
 void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
                      BlockResult& result) {
@@ -18,8 +23,7 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   {
     const Stopwatch watch(seconds);
     const at::Device device = linear.weight().device();
-    const at::Tensor weight =
-        session.quantizer->takes(device.type()) ? linear.weight() : linear.weight().cpu();
+    const at::Tensor weight = linear.weight().to(working_device(session, device));
     quantized = with_context("quantizing " + site.name, [&] {
       return session.quantizer->quantize({site, weight, stats, session.dtype_of(site)},
                                          planned->second);
@@ -39,6 +43,13 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
                     quantized.details, quantized.fallbacks, seconds};
   result.reports.push_back(std::move(report));
   result.quantized.emplace(site.name, std::move(quantized.weight));
+}
+
+/// What a store of statistics, if there is one, has for `linear`.
+SiteStats stored_stats(Session& session, const Linear& linear) {
+  if (!session.store) return {};
+  return session.store->site_stats(linear.site(), session.statistics.names())
+      .to(working_device(session, linear.weight().device()));
 }
 
 /// Lets the quantizer change the block as a whole and files what that changed beside the linears.
@@ -102,14 +113,10 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index,
     if (runner && any_planned(session, stage)) {
       const Stopwatch watch(session.seconds.statistics);
       stats = runner->collect(session.statistics, reference ? &*reference : nullptr);
-      if (!session.quantizer->takes(states.quantized.device().type())) stats = stats.to(at::kCPU);
+      stats = stats.to(working_device(session, states.quantized.device()));
     }
     for (Linear& linear : stage.linears)
-      quantize_linear(session, linear,
-                      !runner && session.store
-                          ? session.store->site_stats(linear.site(), session.statistics.names())
-                          : stats,
-                      result);
+      quantize_linear(session, linear, runner ? stats : stored_stats(session, linear), result);
     if (runner) {
       const Stopwatch watch(session.seconds.forward);
       runner->advance();

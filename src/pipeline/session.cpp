@@ -190,7 +190,9 @@ void Session::estimate() {
   }
   for (const auto& entry : block_sites) {
     sums = std::max(sums, block_statistics.bytes(entry.second));
-    workspace = std::max(workspace, quantizer->prepare_bytes(entry.second));
+    if (calibrated())
+      workspace = std::max(workspace,
+                           quantizer->prepare_bytes(entry.second, tokens.size(0), tokens.size(1)));
   }
   const int64_t limit =
       job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();

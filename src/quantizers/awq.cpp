@@ -41,7 +41,8 @@ class Awq : public Quantizer {
     return gptq_ ? gptq_->data_warning(tokens, in_features) : std::nullopt;
   }
 
-  int64_t prepare_bytes(const std::vector<LinearSite>& block) const override {
+  int64_t prepare_bytes(const std::vector<LinearSite>& block, int64_t sequences,
+                        int64_t seq) const override {
     int64_t stage = 0, widest = 0;
     for (const LinearSite& site : block) {
       int64_t weights = 0;
@@ -51,7 +52,7 @@ class Awq : public Quantizer {
       widest = std::max({widest, site.in_features, site.out_features});
     }
     // A stage's weights rounded, one of them scaled beside; a module's activations.
-    return stage * 4 * 3 + settings_.tokens * widest * 4 * 6;
+    return stage * 4 * 3 + sampled(sequences, seq) * seq * widest * 4 * 6;
   }
 
   int64_t workspace_bytes(const LinearSite& site) const override {
@@ -106,9 +107,13 @@ class Awq : public Quantizer {
  private:
   /// Some sequences, evenly apart.
   at::Tensor sample(const at::Tensor& states) const {
-    const int64_t wanted = std::max<int64_t>(1, settings_.tokens / states.size(1));
-    return states.slice(0, 0, states.size(0), std::max<int64_t>(1, states.size(0) / wanted))
-        .slice(0, 0, wanted);
+    const int64_t count = sampled(states.size(0), states.size(1));
+    return states.slice(0, 0, states.size(0), states.size(0) / count).slice(0, 0, count);
+  }
+
+  /// How many of `sequences` of `seq` tokens judge the finalists: at least one.
+  int64_t sampled(int64_t sequences, int64_t seq) const {
+    return std::min(sequences, std::max<int64_t>(1, settings_.tokens / seq));
   }
 
   AwqSettings settings_;

@@ -56,6 +56,10 @@ class Gathered {
   }
 
   void add(const Corrected& target) {
+    if (!target.finite)
+      site_.fallbacks.push_back(
+          "aimed at its own outputs instead of the full-precision model's: the comparison of their "
+          "inputs is not finite");
     drift_ = target.drift;
     halvings_ = target.halvings;
   }

@@ -33,6 +33,7 @@ Corrected precorrect(const at::Tensor& weight, const at::Tensor& cross, const He
   at::Tensor move = solved(matrix_product(weight, cross), factor);
   const double size = norm_of(weight);
   corrected.drift = size > 0 ? norm_of(move) / size : 0;
+  if (!std::isfinite(corrected.drift)) return {weight, 0, 0, false};
   for (; corrected.drift > most_drift && corrected.halvings < 64; ++corrected.halvings) {
     move.mul_(0.5);
     corrected.drift *= 0.5;

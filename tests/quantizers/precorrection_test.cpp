@@ -47,6 +47,19 @@ struct Mismatch {
   }
 };
 
+TEST(Precorrection, KeepsTheWeightWhereTheComparisonIsNotFinite) {
+  at::manual_seed(4);
+  const Mismatch made(8, 32, 0.1);
+  for (const float bad : {NAN, INFINITY}) {
+    at::Tensor cross = made.cross();
+    cross[3][5] = bad;
+    const Corrected corrected = precorrect(made.weight, cross, made.factor(0.01), 0.3);
+    EXPECT_FALSE(corrected.finite);
+    EXPECT_TRUE(at::equal(corrected.weight, made.weight));
+  }
+  EXPECT_TRUE(precorrect(made.weight, made.cross(), made.factor(0.01), 0.3).finite);
+}
+
 TEST(Precorrection, SolvesTheRidgeEquation) {
   at::manual_seed(1);
   const Mismatch made(24, 96, 0.1);

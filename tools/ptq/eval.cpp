@@ -68,6 +68,9 @@ OpenedModel open_on_backends(const EvalArgs& args, const BackendSelection& backe
   // No backend multiplies where a GPU's activations lie: unless one is asked for, a block's linears
   // are dequantized while it is in memory.
   const bool dense = !device.is_cpu() && args.backend == "auto";
+  if (dense && !args.settings.empty())
+    throw ConfigError("--set: on a GPU no backend runs unless --backend names one",
+                      "add --backend NAME, or leave --set out");
   OpenedModel opened = open_directory(args.model, dense ? nullptr : &backends, device);
   if (opened.plan.empty() && args.backend != "auto")
     throw UnsupportedError(

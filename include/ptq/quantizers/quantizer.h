@@ -15,8 +15,9 @@ namespace ptq {
 /// What a quantizer made of one linear, and what it had to do for it.
 struct QuantizedSite {
   QuantizedTensor weight;
-  /// Σ over calibration tokens of ‖(Ŵ−W) x‖² divided by Σ ‖W x‖²; the same of the weights alone
-  /// without calibration.
+  /// Σ over calibration tokens of ‖(Ŵ−W) x‖² divided by Σ ‖W x‖², with the W that the method aims
+  /// at and the weights that it gives the tokens; the same of the weights alone without
+  /// calibration.
   double relative_error = 0;
   Json details =
       Json::object();  ///< what the method wants in the report: damping used, dead columns, …
@@ -79,9 +80,10 @@ class Quantizer {
   virtual std::vector<std::string> stored_statistics() const { return {}; }
 
   /// Bytes that `prepare_block` takes at its peak beside the block and the statistics, for the
-  /// linears of a block.
-  virtual int64_t prepare_bytes(const std::vector<LinearSite>& block) const {
-    static_cast<void>(block);
+  /// linears of a block and states of `sequences` of `seq` tokens.
+  virtual int64_t prepare_bytes(const std::vector<LinearSite>& block, int64_t sequences,
+                                int64_t seq) const {
+    static_cast<void>(block), static_cast<void>(sequences), static_cast<void>(seq);
     return 0;
   }
 
