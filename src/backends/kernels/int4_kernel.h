@@ -92,6 +92,19 @@ struct Int4Kernel {
     return ahead < w.words_per_output ? ahead : ahead + skipped;
   }
 
+  /// Word `word` of N registers of outputs, whose words begin at `from`.
+  template <int N>
+  [[gnu::always_inline]] static void load_side(const Int4Weight& w,
+                                               const uint32_t* const (&from)[N], int64_t word,
+                                               Int (&words)[N]) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) {
+      words[n] = load_words(from[n] + word * kBlockOutputs);
+      if (n * kLanes % kBlockOutputs == 0)
+        __builtin_prefetch(from[n] + ahead_of<N>(w, word) * kBlockOutputs);
+    }
+  }
+
   template <bool kShort, int M, int N>
   static void add_run(const StreamTask& t, const Run& run, int64_t out, Sums<M, N>& s) {
     Grid grids[N];
@@ -102,12 +115,7 @@ struct Int4Kernel {
     }
     for (int64_t word = run.begin; word < run.end; ++word) {
       Int words[N];
-#pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) {
-        words[n] = load_words(from[n] + word * kBlockOutputs);
-        if (n * kLanes % kBlockOutputs == 0)
-          __builtin_prefetch(from[n] + ahead_of<N>(t.weight, word) * kBlockOutputs);
-      }
+      load_side(t.weight, from, word, words);
       const float* x = t.x + word * kWordCodes;
       add<0, kShort>(words, grids, x, t.x_stride, s);
       add<1, kShort>(words, grids, x, t.x_stride, s);
@@ -189,12 +197,7 @@ struct Int4Kernel {
       from[n] = words_of(t.weight, out + n * kLanes);
     for (int64_t word = run.begin; word < run.end; ++word) {
       Int words[N];
-#pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) {
-        words[n] = load_words(from[n] + word * kBlockOutputs);
-        if (n * kLanes % kBlockOutputs == 0)
-          __builtin_prefetch(from[n] + ahead_of<N>(t.weight, word) * kBlockOutputs);
-      }
+      load_side(t.weight, from, word, words);
       const float* x = t.x + word * kWordCodes;
       add_steps<0>(words, steps, x, sum);
       add_steps<1>(words, steps, x, sum);
