@@ -222,8 +222,8 @@ class Interruption(CliTestCase):
             shutil.rmtree(out)
         self.assertGreater(killed, 8, "hardly any run was killed: the test shows nothing")
 
-    def test_a_run_beside_the_full_precision_model_resumes_to_the_same_bytes(self):
-        options = ("--preset", "best")
+    def resumes_after_each_shard(self, *options):
+        """A run with `options`, killed after one, two and three shards, goes on to the bytes of a whole one."""
         self.uninterrupted(*options)
         killed = 0
         for at in range(1, 4):
@@ -234,29 +234,15 @@ class Interruption(CliTestCase):
             self.assert_same_output(self.path("whole"), out)
         self.assertGreater(killed, 0, "no run was killed: the test shows nothing")
 
+    def test_a_run_beside_the_full_precision_model_resumes_to_the_same_bytes(self):
+        self.resumes_after_each_shard("--preset", "best")
+
     def test_a_killed_run_without_calibration_resumes_to_the_same_bytes(self):
-        rtn = ("--method", "rtn")
-        self.uninterrupted(*rtn)
-        killed = 0
-        for at in range(1, 4):  # the shard of the rest, written beside the blocks, may be among them
-            out = self.path(f"killed-{at}")
-            killed += self.kill_at(self.start(out, *rtn), out, at, 0)
-            if not os.path.exists(out):
-                self.succeed("quantize", MODEL, "--out", out, *FAST, *rtn, "--resume")
-            self.assert_same_output(self.path("whole"), out)
-        self.assertGreater(killed, 0, "no run was killed: the test shows nothing")
+        # The shard of the rest, written beside the blocks, may be among those that are there.
+        self.resumes_after_each_shard("--method", "rtn")
 
     def test_a_killed_run_that_scales_its_blocks_resumes_to_the_same_bytes(self):
-        awq = ("--method", "awq")
-        self.uninterrupted(*awq)
-        killed = 0
-        for at in range(1, 4):
-            out = self.path(f"killed-{at}")
-            killed += self.kill_at(self.start(out, *awq), out, at, 0)
-            if not os.path.exists(out):
-                self.succeed("quantize", MODEL, "--out", out, *FAST, *awq, "--resume")
-            self.assert_same_output(self.path("whole"), out)
-        self.assertGreater(killed, 0, "no run was killed: the test shows nothing")
+        self.resumes_after_each_shard("--method", "awq")
 
     def test_shards_without_a_record_are_told_and_written_again(self):
         self.uninterrupted()
