@@ -94,9 +94,8 @@ class Awq : public Quantizer {
     const Grids grids = settings_.clip
                             ? fit_group_grids(weight, scheme, site.model_dtype, gram)
                             : fit_grids(weight, scheme, site.model_dtype, {true, gram.diagonal()});
-    const at::Tensor q = round_to_nearest(weight, scheme, grids).q;
     QuantizedSite result;
-    result.weight = {q, grids.scale, grids.zero, contiguous_groups(scheme, weight.size(1)), scheme};
+    result.weight = round_to_nearest(weight, scheme, grids).weight;
     const double energy = quadratic_form(weight, gram);
     if (energy > 0)
       result.relative_error =

@@ -71,10 +71,7 @@ RoundedRows round_to_nearest_only(const RowProblem& problem, const GptqSettings&
   const at::Tensor weight = problem.weight.cpu();
   const Grids grids = fit_grids(weight, problem.scheme, problem.model_dtype, {settings.search, {}});
   const RoundedWeight rounded = round_to_nearest(weight, problem.scheme, grids);
-  const at::Tensor groups = contiguous_groups(problem.scheme, weight.size(1));
-  return {{rounded.q, grids.scale, grids.zero, groups, problem.scheme},
-          rounded.squared_error,
-          rounded.squared_weight};
+  return {rounded.weight, rounded.squared_error, rounded.squared_weight};
 }
 
 }  // namespace

@@ -163,7 +163,10 @@ Grids fit_grids(const at::Tensor& weight, const QuantScheme& scheme, at::ScalarT
 RoundedWeight round_to_nearest(const at::Tensor& weight, const QuantScheme& scheme,
                                const Grids& grids) {
   const int64_t out = weight.size(0), in = weight.size(1);
-  RoundedWeight rounded{at::empty({out, in}, at::kByte), 0, 0};
+  RoundedWeight rounded{{at::empty({out, in}, at::kByte), grids.scale, grids.zero,
+                         contiguous_groups(scheme, in), scheme},
+                        0,
+                        0};
   const at::Tensor sums = at::empty({out, 2}, at::kDouble);
   const RoundTask task{weight.data_ptr<float>(),
                        weight.stride(0),
@@ -172,7 +175,7 @@ RoundedWeight round_to_nearest(const at::Tensor& weight, const QuantScheme& sche
                        static_cast<float>((1 << scheme.bits) - 1),
                        grids.scale.data_ptr<float>(),
                        grids.zero.data_ptr<uint8_t>(),
-                       rounded.q.data_ptr<uint8_t>(),
+                       rounded.weight.q.data_ptr<uint8_t>(),
                        sums.data_ptr<double>()};
   at::parallel_for(0, out, row_grain(in),
                    [&](int64_t begin, int64_t end) { run_on_cpu<RoundRows>(task, begin, end); });

@@ -14,9 +14,7 @@ constexpr double kCutStep = 0.05;
 at::Tensor group_errors(const at::Tensor& weight, const QuantScheme& scheme, const Grids& grids,
                         const at::Tensor& gram) {
   const int64_t in = weight.size(1), length = scheme.group_length(in);
-  const at::Tensor q = round_to_nearest(weight, scheme, grids).q;
-  const QuantizedTensor rounded{q, grids.scale, grids.zero, contiguous_groups(scheme, in), scheme};
-  const at::Tensor miss = rounded.dequantize().sub_(weight);
+  const at::Tensor miss = round_to_nearest(weight, scheme, grids).weight.dequantize().sub_(weight);
   at::Tensor errors = at::empty_like(grids.scale);
   for (int64_t g = 0; g < errors.size(1); ++g) {
     const at::Tensor part = miss.narrow(1, g * length, length);

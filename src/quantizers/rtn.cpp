@@ -17,8 +17,7 @@ class RoundToNearest : public Quantizer {
     const Grids grids = fit_grids(weight, scheme, site.model_dtype, {search_, {}});
     const RoundedWeight rounded = round_to_nearest(weight, scheme, grids);
     QuantizedSite result;
-    result.weight = {rounded.q, grids.scale, grids.zero, contiguous_groups(scheme, weight.size(1)),
-                     scheme};
+    result.weight = rounded.weight;
     if (rounded.squared_weight > 0)
       result.relative_error = rounded.squared_error / rounded.squared_weight;
     return result;

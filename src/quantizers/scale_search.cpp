@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include <ATen/ATen.h>
 
@@ -125,10 +126,7 @@ class Stagewise {
     fit.search = settings_.search_grids;
     if (fit.search) fit.importance = gram_.diagonal() / factor.square();
     const Grids grids = fit_grids(scaled, scheme(i), dtype(i), fit);
-    const RoundedWeight nearest = round_to_nearest(scaled, scheme(i), grids);
-    const QuantizedTensor result{nearest.q, grids.scale, grids.zero,
-                                 contiguous_groups(scheme(i), weight.size(1)), scheme(i)};
-    return result.dequantize().div_(factor);
+    return round_to_nearest(scaled, scheme(i), grids).weight.dequantize().div_(factor);
   }
 
   const BlockContext& context_;
@@ -162,13 +160,14 @@ ScaleChoice search_scale(const BlockContext& context, size_t index, const BlockS
   for (const ScaleCandidate& candidate : candidates)
     errors.push_back(feedback ? stage.feedback_error(candidate) : stage.linear_error(candidate));
   std::vector<size_t> order = ascending(errors);
-  ModuleProbe probe(context.block, index, state);
-  const bool by_module = !feedback && !probe.ends_here();
+  std::optional<ModuleProbe> probe;  // runs the module
+  if (!feedback) probe.emplace(context.block, index, state);
+  const bool by_module = probe && !probe->ends_here();
   if (by_module) {
     order.resize(std::min(order.size(), static_cast<size_t>(settings.finalists)));
     if (std::find(order.begin(), order.end(), size_t{0}) == order.end()) order.push_back(0);
     for (const size_t candidate : order)
-      errors[candidate] = stage.module_error(candidates[candidate], probe);
+      errors[candidate] = stage.module_error(candidates[candidate], *probe);
     std::stable_sort(order.begin(), order.end(),
                      [&](size_t a, size_t b) { return errors[a] < errors[b]; });
   }

@@ -34,15 +34,15 @@ TEST(Grid, SymmetricFullRangeGivesTheLargestMagnitudeTheLowestCode) {
   const Grids up = fit_grids(-weight, kSymmetric, at::kFloat, {});
   EXPECT_EQ(down.scale.item<float>(), 0.125F);
   EXPECT_EQ(up.scale.item<float>(), -0.125F);
-  EXPECT_EQ(round_to_nearest(weight, kSymmetric, down).q[0][0].item<int>(), 0);
-  EXPECT_EQ(round_to_nearest(-weight, kSymmetric, up).q[0][0].item<int>(), 0);
+  EXPECT_EQ(round_to_nearest(weight, kSymmetric, down).weight.q[0][0].item<int>(), 0);
+  EXPECT_EQ(round_to_nearest(-weight, kSymmetric, up).weight.q[0][0].item<int>(), 0);
 }
 
 TEST(Grid, PositiveGroupsAreNotClipped) {
   const at::Tensor weight = at::linspace(0.1, 0.8, 16).reshape({1, 16});
   const Grids grids = fit_grids(weight, kSymmetric, at::kFloat, {});
   const RoundedWeight rounded = round_to_nearest(weight, kSymmetric, grids);
-  const QuantizedTensor tensor{rounded.q, grids.scale, grids.zero,
+  const QuantizedTensor tensor{rounded.weight.q, grids.scale, grids.zero,
                                contiguous_groups(kSymmetric, 16), kSymmetric};
   // Nearest points of an unclipped grid are at most half a step away; float16 rounds the scale by
   // 2^-11 of 8 steps.
@@ -67,7 +67,7 @@ TEST(Grid, GroupOfZerosGetsAPositiveScaleAndZeroCodes) {
       const Grids grids = fit_grids(weight, scheme, at::kBFloat16, {search, {}});
       EXPECT_TRUE(grids.scale.gt(0).all().item<bool>());
       const RoundedWeight rounded = round_to_nearest(weight, scheme, grids);
-      EXPECT_TRUE(rounded.q.eq(grids.zero.narrow(1, 0, 1)).all().item<bool>());
+      EXPECT_TRUE(rounded.weight.q.eq(grids.zero.narrow(1, 0, 1)).all().item<bool>());
       EXPECT_EQ(rounded.squared_error, 0.0);
     }
 }
@@ -152,7 +152,7 @@ TEST(Grid, RoundingHandlesLengthsThatAreNoMultipleOfAVector) {
     const at::Tensor weight = at::randn({5, 2 * length});
     const Grids grids = fit_grids(weight, scheme, at::kFloat, {});
     const RoundedWeight rounded = round_to_nearest(weight, scheme, grids);
-    const QuantizedTensor tensor{rounded.q, grids.scale, grids.zero,
+    const QuantizedTensor tensor{rounded.weight.q, grids.scale, grids.zero,
                                  contiguous_groups(scheme, 2 * length), scheme};
     tensor.check();
     const double error =

@@ -13,8 +13,7 @@ namespace {
 at::Tensor partial_errors(const at::Tensor& weight, const QuantScheme& scheme, const Grids& grids,
                           const at::Tensor& inputs) {
   const int64_t in = weight.size(1), length = scheme.group_length(in);
-  const at::Tensor q = round_to_nearest(weight, scheme, grids).q;
-  const QuantizedTensor rounded{q, grids.scale, grids.zero, contiguous_groups(scheme, in), scheme};
+  const QuantizedTensor rounded = round_to_nearest(weight, scheme, grids).weight;
   const at::Tensor miss = (rounded.dequantize() - weight).to(at::kDouble);
   const at::Tensor x = inputs.reshape({-1, in}).to(at::kDouble);
   std::vector<at::Tensor> errors;

@@ -19,8 +19,7 @@ struct RoundedCase {
     objective.gram = (objective.gram + objective.gram.t()) / 2;
     objective.added = at::full({in}, 0.01 * objective.gram.diagonal().mean().item<double>());
     const Grids grids = fit_grids(objective.weight, scheme, at::kFloat, {});
-    quantized = {round_to_nearest(objective.weight, scheme, grids).q, grids.scale, grids.zero,
-                 contiguous_groups(scheme, in), scheme};
+    quantized = round_to_nearest(objective.weight, scheme, grids).weight;
   }
 
   at::Tensor hessian() const {

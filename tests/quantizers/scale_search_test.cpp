@@ -77,8 +77,7 @@ TEST(ScaleSearch, ItsErrorIsThatOfRoundingWithItsScale) {
   const Linear& down = test.linear(3, 0);
   const at::Tensor scaled = down.weight() * choice.scale;
   const Grids grids = fit_grids(scaled, kScheme, at::kFloat, {});
-  const QuantizedTensor rounded{round_to_nearest(scaled, kScheme, grids).q, grids.scale, grids.zero,
-                                contiguous_groups(kScheme, 80), kScheme};
+  const QuantizedTensor rounded = round_to_nearest(scaled, kScheme, grids).weight;
   const at::Tensor miss = rounded.dequantize() / choice.scale - down.weight();
   const at::Tensor x = state_at(test, 3).carried.reshape({-1, 80}).to(at::kDouble);
   const double error = squares(at::matmul(x, miss.t().to(at::kDouble))) /

@@ -31,9 +31,9 @@ struct GridFit {
 Grids fit_grids(const at::Tensor& weight, const QuantScheme& scheme, at::ScalarType model_dtype,
                 const GridFit& fit);
 
-/// Codes of a weight on its grids by plain rounding, half to even.
+/// A weight on its grids by plain rounding, half to even.
 struct RoundedWeight {
-  at::Tensor q;           ///< uint8 [out, in]
+  QuantizedTensor weight;
   double squared_error;   ///< Σ (ŵ − w)²
   double squared_weight;  ///< Σ w²
 };
