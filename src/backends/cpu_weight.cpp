@@ -20,6 +20,13 @@ bool is_short(float scale) {
   return (bits & 0xFFFU) == 0 && std::abs(scale) < 0x1p100F;
 }
 
+/// The first format of 16 bits that holds every one of `scales`, or float32.
+at::ScalarType narrowest(const at::Tensor& scales) {
+  for (const at::ScalarType type : {at::kHalf, at::kBFloat16})
+    if (scales.to(type).to(at::kFloat).equal(scales)) return type;
+  return at::kFloat;
+}
+
 }  // namespace
 
 CpuWeight::CpuWeight(const QuantizedTensor& weight, const SparseWeight* sparse)
@@ -52,10 +59,11 @@ void CpuWeight::pack_grid(const QuantizedTensor& weight) {
     for (int64_t group = 0; group < groups_; ++group) {
       const int64_t from = out * groups_ + group, to = scale_index(out, group, groups_);
       const float scale = scales.data_ptr<float>()[from];
-      short_scales_ = short_scales_ && is_short(scale);
+      exact_products_ = exact_products_ && is_short(scale);
       scale_.data_ptr<float>()[to] = scale;
       if (zero_.defined()) zero_.data_ptr<uint8_t>()[to] = zeros.data_ptr<uint8_t>()[from];
     }
+  scale_ = scale_.to(narrowest(scales));
 }
 
 void CpuWeight::pack_words(const QuantizedTensor& weight) {
@@ -81,11 +89,18 @@ Int4Weight CpuWeight::view() const {
   const void* words = words_.data_ptr<int32_t>();
   Int4Weight view;
   view.words = static_cast<const uint32_t*>(words);
-  view.scale = scale_.data_ptr<float>();
+  if (scale_.scalar_type() == at::kFloat) {
+    view.scale = scale_.data_ptr<float>();
+  } else {
+    view.short_scale = static_cast<const uint16_t*>(scale_.data_ptr());
+    const bool half = scale_.scalar_type() == at::kHalf;
+    view.short_shift = half ? 13 : 16;
+    view.short_factor = half ? 0x1p112F : 1.0F;  // 2^(127 − 15): the difference of the biases
+  }
   view.zero = zero_.defined() ? zero_.data_ptr<uint8_t>() : nullptr;
   view.words_per_output = order_.positions() / kWordCodes;
   view.groups = groups_;
-  view.short_scales = short_scales_;
+  view.exact_products = exact_products_;
   return view;
 }
 
@@ -160,7 +175,8 @@ void CpuWeight::fill(int64_t first, int64_t begin, int64_t depth, float* panel) 
 
 int64_t CpuWeight::bytes() const {
   const auto order = order_.source.size() + order_.position.size() + replaced_begin_.size();
-  return words_.numel() * 4 + scale_.numel() * 4 + (zero_.defined() ? zero_.numel() : 0) +
+  return words_.numel() * 4 + static_cast<int64_t>(scale_.nbytes()) +
+         (zero_.defined() ? zero_.numel() : 0) +
          static_cast<int64_t>(order * sizeof(int32_t) + order_.runs.size() * sizeof(Run) +
                               replaced_.size() * sizeof(Replaced));
 }

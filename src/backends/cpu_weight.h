@@ -33,10 +33,11 @@ class CpuWeight : public PackedWeight, private PanelSource {
   void fill(int64_t first, int64_t begin, int64_t depth, float* panel) const override;
 
   int64_t out_features_, groups_;
-  bool short_scales_ = true;
+  bool exact_products_ = true;
   ColumnOrder order_;
-  at::Tensor words_;                     ///< int32, at word_index
-  at::Tensor scale_;                     ///< float32, at scale_index
+  at::Tensor words_;  ///< int32, at word_index
+  /// At scale_index; float16 or bfloat16 where that holds every scale, else float32.
+  at::Tensor scale_;
   at::Tensor zero_;                      ///< uint8, at scale_index; undefined: symmetric
   std::vector<int32_t> replaced_begin_;  ///< [out + 1]; empty: none
   std::vector<Replaced> replaced_;       ///< positions rise within an output

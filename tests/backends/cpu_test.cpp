@@ -92,8 +92,51 @@ TEST(Cpu, RefusesABrokenSparsePart) {
 TEST(Cpu, HoldsHalfAByteAWeight) {
   const BackendCase made{{4, 128, false}, 256, 1024, false, false, false};
   const auto packed = backends().make("cpu")->pack(random_weight(made), nullptr);
-  // A scale of four bytes and a zero point of one for each group, the order of 1024 features.
-  EXPECT_EQ(packed->bytes(), 256 * 1024 / 2 + 256 * 8 * 5 + 2 * 1024 * 4 + 8 * 12);
+  // A scale of two bytes and a zero point of one for each group, the order of 1024 features.
+  EXPECT_EQ(packed->bytes(), 256 * 1024 / 2 + 256 * 8 * 3 + 2 * 1024 * 4 + 8 * 12);
+}
+
+/// A symmetric weight [out, 32 · groups] of random codes with these scales, [out, groups].
+QuantizedTensor with_scales(const at::Tensor& scales) {
+  QuantizedTensor weight =
+      random_weight({{4, 32, true}, scales.size(0), scales.size(1) * 32, false, false, false});
+  weight.scale = scales;
+  return weight;
+}
+
+/// Whether the first weight of every group comes back as it is, alone and among others.
+bool gives_first_weights(const QuantizedTensor& weight) {
+  const auto packed = backends().make("cpu")->pack(weight, nullptr);
+  const int64_t groups = weight.scale.size(1);
+  const at::Tensor first = at::arange(groups) * 32;
+  const at::Tensor x = at::eye(weight.in_features(), at::kFloat).index_select(0, first);
+  const at::Tensor expected = weight.dequantize().t().index_select(0, first);
+  at::Tensor together = at::empty({groups, weight.out_features()}), alone = together.clone();
+  packed->multiply(x, together);
+  for (int64_t i = 0; i < groups; ++i)
+    packed->multiply(x.narrow(0, i, 1), alone.narrow(0, i, 1));
+  return together.equal(expected) && alone.equal(expected);
+}
+
+TEST(Cpu, HoldsEveryScaleOfSixteenBits) {
+  for (const at::ScalarType type : {at::kHalf, at::kBFloat16}) {
+    const at::Tensor all = at::arange(1 << 16, at::kInt).to(at::kShort).view(type).to(at::kFloat);
+    // Finite ones whose products with codes are: subnormal numbers and both zeros included.
+    const at::Tensor scales = all.masked_select(all.abs() < 0x1p100F);
+    const int64_t groups = 32, count = scales.numel() / groups * groups;
+    const QuantizedTensor weight = with_scales(scales.narrow(0, 0, count).view({-1, groups}));
+    EXPECT_TRUE(gives_first_weights(weight)) << type;
+  }
+}
+
+TEST(Cpu, HoldsScalesThatNeedMore) {
+  const at::Tensor scales = at::rand({48, 4}) * 0.01 + 0.001;
+  EXPECT_TRUE(gives_first_weights(with_scales(scales)));
+  const auto bytes = [](const at::Tensor& values) {
+    return backends().make("cpu")->pack(with_scales(values), nullptr)->bytes();
+  };
+  // Padded to 64 outputs.
+  EXPECT_EQ(bytes(scales) - bytes(scales.to(at::kHalf).to(at::kFloat)), 64 * 4 * 2);
 }
 
 TEST(Cpu, HasTheBitsOfTheDenseProduct) {

@@ -21,6 +21,16 @@ struct Int4Kernel {
     Float scale, odd, even;  ///< offsets of odd and even positions
   };
 
+  /// The scales of a register of outputs, from `at` on.
+  static Float scales(const Int4Weight& w, int64_t at) {
+    if (w.scale != nullptr) return V::load(w.scale + at);
+    typedef uint16_t Short __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+    const Int bits =
+        __builtin_convertvector(*reinterpret_cast<const Short*>(w.short_scale + at), Int);
+    const Int value = (bits & 0x7FFFU) << w.short_shift | (bits & 0x8000U) << 16;
+    return reinterpret_cast<Float>(value) * w.short_factor;
+  }
+
   template <bool kShort>
   static Grid grid(const Int4Weight& w, int64_t out, int64_t group) {
     const int64_t at = scale_index(out, group, w.groups);
@@ -29,7 +39,7 @@ struct Int4Kernel {
       for (int64_t i = 0; i < kLanes; ++i)
         zero[i] = w.zero[at + i];
     Grid g;
-    g.scale = V::load(w.scale + at);
+    g.scale = scales(w, at);
     g.odd = -2048.0F - zero;
     g.even = -128.0F - zero;
     if (kShort) {
@@ -209,8 +219,8 @@ struct Int4Kernel {
       add_steps<7>(words, steps, x, sum);
     }
     for (int n = 0; n < N; ++n)
-      total[n] += sum[n] * V::load(t.weight.scale +
-                                   scale_index(out + n * kLanes, run.group, t.weight.groups));
+      total[n] +=
+          sum[n] * scales(t.weight, scale_index(out + n * kLanes, run.group, t.weight.groups));
   }
 
   template <int N>
@@ -243,7 +253,7 @@ struct Int4Kernel {
 
   static void stream(const StreamTask& t) {
     if (t.rows == 1 && t.weight.zero == nullptr) return stream_row(t);
-    if (t.weight.short_scales)
+    if (t.weight.exact_products)
       stream_up_to<true, kStreamRows>(t);
     else
       stream_up_to<false, kStreamRows>(t);
@@ -276,7 +286,7 @@ struct Int4Kernel {
 
   static void fill(const FillTask& t) {
     for (int64_t side = 0; side < Multiply::kPanel; side += kLanes) {
-      if (t.weight.short_scales)
+      if (t.weight.exact_products)
         fill_outputs<true>(t, t.first + side, t.panel + side);
       else
         fill_outputs<false>(t, t.first + side, t.panel + side);

@@ -9,12 +9,16 @@ namespace ptq::backend {
 /// A weight of 4-bit codes in the cpu backend's layout.
 struct Int4Weight {
   const uint32_t* words = nullptr;  ///< at word_index
-  const float* scale = nullptr;     ///< at scale_index
-  const uint8_t* zero = nullptr;    ///< at scale_index; null: 8 throughout
+  // One of both holds the scales, at scale_index.
+  const float* scale = nullptr;
+  const uint16_t* short_scale = nullptr;  ///< 16 bits: a sign above the exponent and fraction …
+  int short_shift = 0;            ///< … that, moved up by this, are those of a float32 …
+  float short_factor = 1.0F;      ///< … which this power of two scales
+  const uint8_t* zero = nullptr;  ///< at scale_index; null: 8 throughout
   int64_t words_per_output = 0, groups = 0;
-  /// Scales have at most 12 significant bits, as float16 and bfloat16 do: a code is scaled by one
-  /// exact fused step.
-  bool short_scales = false;
+  /// Scales have at most 12 significant bits, as float16 and bfloat16 do, and are far from
+  /// overflow: a code is scaled by one exact fused step.
+  bool exact_products = false;
 };
 
 /// y = x Wᵀ for a few rows and the outputs first … first + count − 1.
