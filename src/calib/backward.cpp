@@ -67,10 +67,11 @@ at::Tensor next_tokens(const at::Tensor& labels) {
   return targets.reshape({-1}).contiguous();
 }
 
-}  // namespace
+using GradientOf = std::function<at::Tensor(const at::Tensor& output)>;
 
-at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at::Tensor& gradient,
-                          const SiteVisitor& visit) {
+/// `reads_output`: whether `gradient_of` reads what it is given.
+at::Tensor run_back(const Block& block, const at::Tensor& hidden, bool reads_output,
+                    const GradientOf& gradient_of, const SiteVisitor& visit) {
   std::vector<Record> records;
   std::vector<at::Tensor> wanted{hidden.detach().requires_grad_()};
   BlockState state{wanted.front(), {}};
@@ -79,7 +80,8 @@ at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at
     for (size_t index = 0; index < block.stages().size(); ++index) {
       const at::Tensor x = block.stage_input(index, state);
       // A quarter of a block's products would be made for values that nobody reads.
-      const bool unread = index + 1 == block.stages().size() && block.ends_in_sum();
+      const bool last = index + 1 == block.stages().size();
+      const bool unread = !reads_output && last && block.ends_in_sum();
       std::vector<at::Tensor> outputs;
       for (const Linear& linear : block.stages()[index].linears) {
         outputs.push_back(unread ? linear.forward_for_gradient(x) : linear.forward(x));
@@ -90,10 +92,23 @@ at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at
     }
   }
   const std::vector<at::Tensor> gradients =
-      torch::autograd::grad({state.hidden}, wanted, {gradient});
+      torch::autograd::grad({state.hidden}, wanted, {gradient_of(state.hidden.detach())});
   for (size_t i = records.size(); i-- > 0;)
     visit(*records[i].linear, {records[i].x, gradients[i + 1].contiguous()});
   return gradients[0];
+}
+
+}  // namespace
+
+at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at::Tensor& gradient,
+                          const SiteVisitor& visit) {
+  const auto given = [&gradient](const at::Tensor&) { return gradient; };
+  return run_back(block, hidden, /*reads_output=*/false, given, visit);
+}
+
+at::Tensor block_backward(const Block& block, const at::Tensor& hidden,
+                          const GradientOf& gradient_of, const SiteVisitor& visit) {
+  return run_back(block, hidden, /*reads_output=*/true, gradient_of, visit);
 }
 
 HeadLoss head_backward(LmHead& head, const at::Tensor& hidden, const at::Tensor& labels) {

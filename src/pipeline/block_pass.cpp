@@ -11,6 +11,14 @@ at::Device working_device(const Session& session, at::Device device) {
   return session.quantizer->takes(device.type()) ? device : at::Device(at::kCPU);
 }
 
+/// Packs a linear's weight into the block's shard, in place of what may be there.
+void pack(Session& session, const LinearSite& site, QuantizedTensor weight, BlockResult& result) {
+  const Stopwatch watch(session.seconds.write);
+  for (const auto& [name, tensor] : session.format->pack(site, weight, session.dtype_of(site)))
+    result.tensors.insert_or_assign(name, tensor);
+  result.quantized.insert_or_assign(site.name, std::move(weight));
+}
+
 /// Quantizes one linear, puts the rounded weight in its place and files what came out.
 void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
                      BlockResult& result) {
@@ -34,15 +42,11 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   session.seconds.quantize += seconds;
   for (const std::string& fallback : quantized.fallbacks)
     session.listener.warning(site.name + ": " + fallback);
-  {
-    const Stopwatch watch(session.seconds.write);
-    result.tensors.merge(session.format->pack(site, quantized.weight, session.dtype_of(site)));
-  }
   SiteReport report{site.name,         site.block,          site.out_features,
                     site.in_features,  planned->second,     quantized.relative_error,
                     quantized.details, quantized.fallbacks, seconds};
   result.reports.push_back(std::move(report));
-  result.quantized.emplace(site.name, std::move(quantized.weight));
+  pack(session, site, std::move(quantized.weight), result);
 }
 
 /// What a store of statistics, if there is one, has for `linear`.
@@ -50,6 +54,13 @@ SiteStats stored_stats(Session& session, const Linear& linear) {
   if (!session.store) return {};
   return session.store->site_stats(linear.site(), session.statistics.names())
       .to(working_device(session, linear.weight().device()));
+}
+
+/// What the quantizer reads of a store beside the calibration data.
+std::function<SiteStats(const LinearSite&)> beside_stats(Session& session) {
+  return [&session](const LinearSite& site) {
+    return session.store->site_stats(site, session.quantizer->stored_statistics());
+  };
 }
 
 /// Lets the quantizer change the block as a whole and files what that changed beside the linears.
@@ -62,18 +73,51 @@ BlockNotes prepare(Session& session, Block& block, const at::Tensor& states, Blo
       stage = stage.to(at::kCPU);
   }
   const auto stored = [&](const std::string& name) { return session.dtype_of(name); };
-  const auto stored_stats = [&](const LinearSite& site) {
-    return session.store->site_stats(site, session.quantizer->stored_statistics());
-  };
   BlockNotes notes;
   {
     const Stopwatch watch(session.seconds.quantize);
     notes = session.quantizer->prepare_block(
-        {block, states, stats, session.plan.plan, stored, stored_stats});
+        {block, states, stats, session.plan.plan, stored, beside_stats(session)});
   }
   for (const auto& [name, values] : block_vectors(block))
     result.tensors.emplace(name, values.cpu().to(stored(name)));
   return notes;
+}
+
+/// Lets the quantizer improve the block as a whole and files what came out.  `states.quantized`:
+/// the block's input, and then its output.
+void refine(Session& session, Block& block, const Block& original, CalibrationStates& states,
+            BlockResult& result) {
+  std::map<std::string, at::Tensor> weights;
+  for (const Stage& stage : original.stages())
+    for (const Linear& linear : stage.linears)
+      weights.emplace(linear.site().name, linear.weight().cpu());
+  const auto stored = [&](const std::string& name) { return session.dtype_of(name); };
+  std::map<std::string, QuantizedSite> better;
+  {
+    const Stopwatch watch(session.seconds.quantize);
+    better = session.quantizer->refine_block({block, states.quantized, states.reference, weights,
+                                              result.quantized, stored, beside_stats(session),
+                                              session.sweep.poll});
+  }
+  for (SiteReport& report : result.reports) {
+    const auto found = better.find(report.name);
+    if (found == better.end()) continue;
+    report.relative_error = found->second.relative_error;
+    report.details.update(found->second.details);
+    for (const std::string& fallback : found->second.fallbacks)
+      session.listener.warning(report.name + ": " + fallback), report.fallbacks.push_back(fallback);
+    pack(session, *session.site_of.at(report.name), std::move(found->second.weight), result);
+  }
+  for (Stage& stage : block.stages())
+    for (Linear& linear : stage.linears)
+      if (better.count(linear.site().name) > 0)
+        linear.set_weight(
+            result.quantized.at(linear.site().name).dequantize().to(linear.weight().device()));
+  const Stopwatch watch(session.seconds.forward);
+  StageRunner runner(block, states.quantized, session.sweep);
+  for (size_t stage = 0; stage < block.stages().size(); ++stage)
+    runner.advance();
 }
 
 bool any_planned(const Session& session, const Stage& stage) {
@@ -98,6 +142,8 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index,
   BlockResult result;
   std::optional<StageRunner> runner, reference;
   BlockNotes notes;
+  const bool refines = states.quantized.defined() && session.quantizer->refines_blocks();
+  const at::Tensor input = refines ? states.quantized.clone() : at::Tensor();
   if (states.quantized.defined()) {
     if (session.quantizer->prepares_blocks())
       notes = prepare(session, block, states.quantized, result);
@@ -108,11 +154,13 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index,
     original = session.input.model->load_block(index);
     reference.emplace(*original, states.reference, session.sweep);
   }
+  const StageRunner* compared =
+      session.statistics.needs_reference() && reference ? &*reference : nullptr;
   for (Stage& stage : block.stages()) {
     SiteStats stats;
     if (runner && any_planned(session, stage)) {
       const Stopwatch watch(session.seconds.statistics);
-      stats = runner->collect(session.statistics, reference ? &*reference : nullptr);
+      stats = runner->collect(session.statistics, compared);
       stats = stats.to(working_device(session, states.quantized.device()));
     }
     for (Linear& linear : stage.linears)
@@ -122,6 +170,10 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index,
       runner->advance();
       if (reference) reference->advance();
     }
+  }
+  if (refines) {
+    states.quantized = input;
+    refine(session, block, *original, states, result);
   }
   for (SiteReport& report : result.reports)
     if (const auto note = notes.find(report.name); note != notes.end())

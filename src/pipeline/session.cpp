@@ -77,7 +77,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   else if (statistics.needs_gradients())
     refuse_gradients();
   if (!store || !beside.empty())
-    if (!statistics.empty() || quantizer->prepares_blocks()) load_calibration_data();
+    if (!statistics.empty() || runs_blocks()) load_calibration_data();
   if (const at::Device device = open_device(job.device); !quantizer->takes(device.type()))
     warnings.push_back("--device " + job.device + ": method " + job.method +
                        " with these options works on the processor; weights and statistics are "
@@ -101,7 +101,7 @@ void Session::open_store(const std::vector<std::string>& beside) {
                       "the statistics were collected over a text already");
   if (instead && statistics.empty())
     throw ConfigError("--stats: method " + job.method + " reads no statistics", "leave it out");
-  if (instead && quantizer->prepares_blocks())
+  if (instead && runs_blocks())
     throw ConfigError("--stats: method " + job.method + " runs whole blocks on a text",
                       "name it with --calibration FILE instead");
   if (statistics.needs_reference())
@@ -138,6 +138,8 @@ void Session::load_calibration_data() {
                       "name a text with --calibration FILE");
   CalibrationWindows windows = read_calibration(job.calibration, job.model, input.model->config());
   tokens = windows.tokens;
+  if (const auto reason = quantizer->too_few(tokens.size(0)))
+    throw ConfigError("method " + job.method + ": " + *reason, "raise --samples");
   calibration = std::move(windows.report);
   if (store)
     calibration.update(
@@ -190,9 +192,10 @@ void Session::estimate() {
   }
   for (const auto& entry : block_sites) {
     sums = std::max(sums, block_statistics.bytes(entry.second));
-    if (calibrated())
-      workspace = std::max(workspace,
-                           quantizer->prepare_bytes(entry.second, tokens.size(0), tokens.size(1)));
+    if (!calibrated()) continue;
+    workspace = std::max(
+        {workspace, quantizer->prepare_bytes(entry.second, tokens.size(0), tokens.size(1)),
+         quantizer->refine_bytes(entry.second, std::max(sweep.batch_tokens, tokens.size(1)))});
   }
   const int64_t limit =
       job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();
@@ -211,7 +214,9 @@ void Session::estimate() {
   if (calibrated()) {
     const int64_t count = tokens.numel();
     const int64_t models = compares() ? 2 : 1;  // the full-precision block beside the quantized
-    fixed += models * count * input.model->config().hidden * 4 + (models - 1) * largest_block;
+    // What refines a block reads the block's input once more when its output is there.
+    const int64_t states = models + (quantizer->refines_blocks() ? 1 : 0);
+    fixed += states * count * input.model->config().hidden * 4 + (models - 1) * largest_block;
     kept = models * count * widest * 4;
     const int64_t left = std::max<int64_t>(0, limit - fixed);
     sweep.activation_bytes = left / models;

@@ -58,8 +58,12 @@ struct Session {
   Session(const QuantizeJob& job, ProgressListener& listener);
 
   bool calibrated() const { return tokens.defined(); }
+  /// True if the quantizer runs whole blocks on the calibration data.
+  bool runs_blocks() const { return quantizer->prepares_blocks() || quantizer->refines_blocks(); }
   /// True if the full-precision model runs beside the quantized one.
-  bool compares() const { return calibrated() && statistics.needs_reference(); }
+  bool compares() const {
+    return calibrated() && (statistics.needs_reference() || quantizer->refines_blocks());
+  }
   at::ScalarType dtype_of(const LinearSite& site) const;
   at::ScalarType dtype_of(const std::string& tensor) const;
   /// Bytes of `site` on disk in the output, made by packing zeros.

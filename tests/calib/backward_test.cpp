@@ -133,4 +133,28 @@ TEST(Backward, LeavesItsInputsAlone) {
   EXPECT_FALSE(hidden.requires_grad());
 }
 
+// A loss of the block's own output is given that output, and goes back as the same gradient would.
+TEST(Backward, AGradientMadeFromTheOutputGoesBackLikeOneThatIsGiven) {
+  for (const TinyModel& tiny : models()) {
+    const auto model = ptq::open_model(tiny.source(), tiny.config);
+    const auto block = model->load_block(0);
+    const at::Tensor hidden = at::randn({2, 9, 48}), gradient = at::randn({2, 9, 48});
+    std::map<std::string, at::Tensor> given, made;
+    const auto keep = [](std::map<std::string, at::Tensor>& kept) {
+      return [&kept](const ptq::Linear& linear, const SiteBatch& batch) {
+        kept[linear.site().name] = batch.g.clone();
+      };
+    };
+    const at::Tensor back = ptq::block_backward(*block, hidden, gradient, keep(given));
+    at::Tensor output;
+    const auto make = [&](const at::Tensor& from) { return output = from, gradient; };
+    EXPECT_TRUE(ptq::block_backward(*block, hidden, make, keep(made)).equal(back));
+    EXPECT_FALSE(output.requires_grad());
+    EXPECT_TRUE(output.equal(block->forward(hidden)));
+    ASSERT_EQ(made.size(), given.size());
+    for (const auto& [name, g] : given)
+      EXPECT_TRUE(made.at(name).equal(g)) << name;
+  }
+}
+
 }  // namespace

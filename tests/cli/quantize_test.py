@@ -14,7 +14,7 @@ from support import CALIBRATION, FAST, HELDOUT, MODEL, PTQ, CliTestCase, file_ha
 
 class Output(CliTestCase):
     def test_every_method_and_format_makes_a_directory_that_verifies_and_evaluates(self):
-        for method in ("rtn", "gptq", "awq"):
+        for method in ("rtn", "gptq", "awq", "autoround"):
             perplexities = []
             for layout in ("compressed-tensors", "gptq", "gptq_v2"):
                 out = self.path(f"{method}-{layout}")
@@ -42,7 +42,7 @@ class Output(CliTestCase):
         self.assert_same_output(self.path("first"), self.path("second"))
 
     def test_the_weights_do_not_depend_on_the_number_of_threads(self):
-        for method in ("rtn", "gptq", "awq"):
+        for method in ("rtn", "gptq", "awq", "autoround"):
             hashes = []
             for threads in ("1", "2", "3"):
                 out = self.path(method + threads)
@@ -158,6 +158,10 @@ class Refusal(CliTestCase):
              ["quantize", MODEL, *out, "--set", "gptq.hessian=weighted", *FAST]),
             (2, ["awq"], [*rtn, "--set", "awq.x=1", "--group-size", "64"]),
             (2, ["awq", "--calibration"], ["quantize", MODEL, "--method", "awq", *out, "--stats", self.work, "--group-size", "64"]),
+            (2, ["autoround", "--calibration"], ["quantize", MODEL, "--method", "autoround", *out, "--stats", self.work, "--group-size", "64"]),
+            (2, ["two calibration windows", "--samples"],
+             ["quantize", MODEL, "--method", "autoround", *out, *FAST[:2], "--samples", "1", *FAST[4:]]),
+            (2, ["gradient-energy", "--stats"], ["quantize", MODEL, "--method", "autoround", *out, "--set", "autoround.loss=fisher", *FAST]),
             (2, ["token-energy", "--stats"], ["quantize", MODEL, "--method", "awq", *out, "--set", "awq.saliency=token-energy", *FAST]),
             (2, ["--bits"], [*rtn, "--bits", "four"]),
             (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),
@@ -243,6 +247,9 @@ class Interruption(CliTestCase):
 
     def test_a_killed_run_that_scales_its_blocks_resumes_to_the_same_bytes(self):
         self.resumes_after_each_shard("--method", "awq")
+
+    def test_a_killed_run_that_refines_its_blocks_resumes_to_the_same_bytes(self):
+        self.resumes_after_each_shard("--method", "autoround")
 
     def test_shards_without_a_record_are_told_and_written_again(self):
         self.uninterrupted()

@@ -20,6 +20,12 @@ using SiteVisitor = std::function<void(const Linear& linear, const SiteBatch& ba
 at::Tensor block_backward(const Block& block, const at::Tensor& hidden, const at::Tensor& gradient,
                           const SiteVisitor& visit);
 
+/// As above for a loss of the block's own output: `gradient_of` is given that output, float32
+/// [sequences, seq, hidden], and gives the gradient with respect to it, same shape.
+at::Tensor block_backward(const Block& block, const at::Tensor& hidden,
+                          const std::function<at::Tensor(const at::Tensor& output)>& gradient_of,
+                          const SiteVisitor& visit);
+
 /// The loss behind the last block.
 struct HeadLoss {
   at::Tensor nll;       ///< float64 [sequences]: summed next-token NLL of each, nats

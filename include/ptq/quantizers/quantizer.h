@@ -42,6 +42,19 @@ struct BlockContext {
 /// What a method wants in the report about linears of a block, by site name.
 using BlockNotes = std::map<std::string, Json>;
 
+/// A block whose linears are quantized, and what it should do.
+struct RefineContext {
+  Block& block;             ///< with the dequantized weights; to be left so or with better ones
+  const at::Tensor& input;  ///< float32 [sequences, seq, hidden]: its input behind quantized blocks
+  const at::Tensor& target;  ///< same shape: the output of this block of the unquantized model
+  const std::map<std::string, at::Tensor>& weights;  ///< by site: float32 [out, in], unquantized
+  const std::map<std::string, QuantizedTensor>& quantized;  ///< by site
+  StoredDtype stored;                                       ///< of the checkpoint's tensors
+  /// What `stored_statistics` say of a linear; of the unquantized model.
+  std::function<SiteStats(const LinearSite& site)> stored_stats;
+  std::function<void()> poll;  ///< to be called now and then; may throw to stop the run
+};
+
 /// A method that puts a linear layer on an integer grid.
 class Quantizer {
  public:
@@ -54,6 +67,12 @@ class Quantizer {
   /// or nothing.
   virtual std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const {
     static_cast<void>(tokens), static_cast<void>(in_features);
+    return std::nullopt;
+  }
+
+  /// The reason why so many calibration sequences are too few to work at all, or nothing.
+  virtual std::optional<std::string> too_few(int64_t sequences) const {
+    static_cast<void>(sequences);
     return std::nullopt;
   }
 
@@ -75,8 +94,8 @@ class Quantizer {
   /// The statistics `prepare_block` reads, by name.
   virtual std::vector<std::string> block_statistics() const { return {}; }
 
-  /// The statistics `prepare_block` reads from a store (--stats) beside the calibration data, by
-  /// name: those that need gradients.
+  /// The statistics `prepare_block` and `refine_block` read from a store (--stats) beside the
+  /// calibration data, by name: those that need gradients.
   virtual std::vector<std::string> stored_statistics() const { return {}; }
 
   /// Bytes that `prepare_block` takes at its peak beside the block and the statistics, for the
@@ -92,6 +111,24 @@ class Quantizer {
   /// written into the output in the checkpoint's dtype.  What it returns is added to
   /// QuantizedSite::details.
   virtual BlockNotes prepare_block(const BlockContext& context) const {
+    static_cast<void>(context);
+    return {};
+  }
+
+  /// True if `refine_block` is to be called; then calibration data is needed, and the unquantized
+  /// model runs beside the quantized one.
+  virtual bool refines_blocks() const { return false; }
+
+  /// Bytes that `refine_block` takes at its peak beside the block, for its linears and a batch of
+  /// `tokens` that goes through it at a time.
+  virtual int64_t refine_bytes(const std::vector<LinearSite>& block, int64_t tokens) const {
+    static_cast<void>(block), static_cast<void>(tokens);
+    return 0;
+  }
+
+  /// Called once for each block after its last linear was quantized: the linears that it found
+  /// better weights for, by site name.  Their details are added to those of `quantize`.
+  virtual std::map<std::string, QuantizedSite> refine_block(const RefineContext& context) const {
     static_cast<void>(context);
     return {};
   }
