@@ -53,6 +53,7 @@ class Gathered {
     float64_ = float64_ || factor.float64;
     scales_ += rows.scales_refitted;
     codes_ += rows.codes_changed;
+    reduced_ += rows.rows_reduced;
   }
 
   void add(const Corrected& target) {
@@ -71,6 +72,7 @@ class Gathered {
     site_.details["float64"] = float64_;
     if (settings.corrects) site_.details["drift"] = drift_;
     if (settings.corrects) site_.details["drift_halvings"] = halvings_;
+    if (settings.magr.strength > 0) site_.details["rows_reduced"] = reduced_;
     if (settings.refit) site_.details["scales_refitted"] = scales_;
     if (settings.descent > 0) site_.details["codes_changed"] = codes_;
     return std::move(site_);
@@ -93,7 +95,7 @@ class Gathered {
   int64_t out_;
   QuantizedSite site_;
   double error_ = 0, energy_ = 0, damping_ = 0, drift_ = 0;
-  int64_t halvings_ = 0, dead_ = 0, scales_ = 0, codes_ = 0;
+  int64_t halvings_ = 0, dead_ = 0, scales_ = 0, codes_ = 0, reduced_ = 0;
   bool float64_ = false;
 };
 

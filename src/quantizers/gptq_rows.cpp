@@ -7,6 +7,7 @@
 #include "descent.h"
 #include "gptq_solver.h"
 #include "layer_objective.h"
+#include "ptq/model/matmul.h"
 #include "ptq/quantizers/grid.h"
 #include "quadratic_form.h"
 #include "scale_refit.h"
@@ -67,6 +68,34 @@ void improve(const RowProblem& problem, const GptqSettings& settings, RoundedRow
   rows.error = quadratic_form(rows.weight.dequantize().sub_(problem.weight), problem.gram);
 }
 
+/// Rounds the weight of `problem` column by column.
+RoundedRows solve(const RowProblem& problem, const GptqSettings& settings) {
+  SolverGrids grids = grids_of(problem, settings);
+  const Solution solution = solve_columns(problem.weight, problem.factor, grids, problem.scheme);
+  return {{solution.q, grids.scale, grids.zero, grids.group_of, problem.scheme}, solution.error};
+}
+
+/// Of every row of `weight`: the error that its place in the model feels, float32 [rows, 1].
+at::Tensor row_errors(const QuantizedTensor& weight, const RowProblem& problem) {
+  const at::Tensor miss = weight.dequantize().sub_(problem.weight);
+  return matrix_product(miss, problem.gram).mul_(miss).sum(1, /*keepdim=*/true);
+}
+
+/// Solves the problem once more with smaller ranges and takes each row that this makes better.
+void take_better_rows(const RowProblem& problem, const GptqSettings& settings, RoundedRows& rows) {
+  const at::Tensor reduced =
+      reduce_ranges(problem.weight, problem.gram, problem.scheme, settings.magr);
+  const QuantizedTensor other =
+      solve({reduced, problem.gram, problem.factor, problem.scheme, problem.model_dtype}, settings)
+          .weight;
+  QuantizedTensor& best = rows.weight;
+  const at::Tensor better = row_errors(other, problem).lt(row_errors(best, problem));
+  best.q = at::where(better, other.q, best.q);
+  best.scale = at::where(better, other.scale, best.scale);
+  best.zero = at::where(better, other.zero, best.zero);
+  rows.rows_reduced = better.sum().item<int64_t>();
+}
+
 RoundedRows round_to_nearest_only(const RowProblem& problem, const GptqSettings& settings) {
   const at::Tensor weight = problem.weight.cpu();
   const Grids grids = fit_grids(weight, problem.scheme, problem.model_dtype, {settings.search, {}});
@@ -78,11 +107,9 @@ RoundedRows round_to_nearest_only(const RowProblem& problem, const GptqSettings&
 
 RoundedRows round_rows(const RowProblem& problem, const GptqSettings& settings) {
   if (!problem.factor.feedback.defined()) return round_to_nearest_only(problem, settings);
-  SolverGrids grids = grids_of(problem, settings);
-  const Solution solution = solve_columns(problem.weight, problem.factor, grids, problem.scheme);
-  RoundedRows rows{{solution.q, grids.scale, grids.zero, grids.group_of, problem.scheme},
-                   solution.error,
-                   quadratic_form(problem.weight, problem.gram)};
+  RoundedRows rows = solve(problem, settings);
+  rows.energy = quadratic_form(problem.weight, problem.gram);
+  if (settings.magr.strength > 0) take_better_rows(problem, settings, rows);
   if (settings.improves()) improve(problem, settings, rows);
   return rows;
 }
@@ -90,6 +117,8 @@ RoundedRows round_rows(const RowProblem& problem, const GptqSettings& settings) 
 int64_t round_rows_bytes(int64_t out, int64_t in, const GptqSettings& settings) {
   const int64_t form = quadratic_form_bytes(out, in);
   int64_t bytes = std::max(out * in * 4, form);  // what every weight was rounded by
+  // Two results; the second one's weight, and what both miss.
+  if (settings.magr.strength > 0) bytes += reduce_ranges_bytes(out, in) + out * in * (4 * 3 + 1);
   if (settings.refit) bytes = std::max(bytes, refit_workspace_bytes(out, in));
   if (settings.descent > 0) bytes = std::max(bytes, descent_workspace_bytes(out, in));
   if (settings.improves()) bytes = std::max(bytes, out * in * 4 + form);

@@ -21,6 +21,7 @@ struct RoundedRows {
   double error = 0;   ///< tr((Ŵ−W) gram (Ŵ−W)ᵀ); without a factor Σ (ŵ−w)²
   double energy = 0;  ///< tr(W gram Wᵀ); without a factor Σ w²
   int64_t scales_refitted = 0, codes_changed = 0;
+  int64_t rows_reduced = 0;  ///< that smaller ranges made better
 };
 
 /// GPTQ and what `settings` put after it; to nearest if the Hessian has no factor.

@@ -78,6 +78,13 @@ GptqSettings read_gptq_settings(Options& options) {
       "(least squared error weighted by the Hessian's diagonal)");
   settings.search = grid != "minmax";
   settings.importance = grid == "hessian";
+  settings.magr.strength = options.get_in(
+      "magr", 0.0, 0.0, 1.0,
+      "above 0 every row is also rounded with its groups' ranges made smaller as far as outputs "
+      "stay, and the better result taken: the pull on a group's largest weight, relative to it; "
+      "for few bits; 0 to 1");
+  settings.magr.iterations =
+      options.get_in<int64_t>("magr_iterations", 20, 1, 10000, "steps of it; 1 to 10000");
   settings.refit =
       options.get("refit", preset.value("refit", false),
                   "true: after the rounding every scale is fitted once more to the codes");

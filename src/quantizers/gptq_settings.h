@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "hessian_factor.h"
+#include "magr.h"
 #include "ptq/core/options.h"
 
 namespace ptq::quantizer {
@@ -15,11 +16,12 @@ struct GptqSettings {
   bool token_damping = false;  ///< more damping where the tokens are few
   bool search = true;          ///< grids are searched, not the full range
   bool importance = true;      ///< … with each column's error weighted by the Hessian's diagonal
+  MagrSettings magr;           ///< what makes ranges smaller before the rounding
   bool refit = false;          ///< scales once more when the codes are known
   int64_t descent = 0;         ///< passes over the codes
 
-  /// True if something follows the rounding.
-  bool improves() const { return refit || descent > 0; }
+  /// True if something follows the rounding, or the error is not the solver's.
+  bool improves() const { return refit || descent > 0 || magr.strength > 0; }
 };
 
 /// Reads the options; throws ConfigError for a wrong one.

@@ -16,9 +16,9 @@ TEST(QuantizerContract, EveryRegisteredQuantizerKeepsIt) {
 }
 
 TEST(QuantizerContract, GptqKeepsItWithItsOptions) {
-  for (const Json& options :
-       {Json{{"refit", true}}, Json{{"descent", 2}}, Json{{"target", "full-precision"}},
-        Json{{"order", "group-aware"}}, Json{{"refit", true}, {"descent", 1}}})
+  for (const Json& options : {Json{{"refit", true}}, Json{{"descent", 2}},
+                              Json{{"target", "full-precision"}}, Json{{"order", "group-aware"}},
+                              Json{{"refit", true}, {"descent", 1}}, Json{{"magr", 0.01}}})
     EXPECT_THAT(broken_promises(*quantizers().make("gptq", options)), testing::IsEmpty())
         << options;
 }
