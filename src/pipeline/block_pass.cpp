@@ -146,7 +146,9 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index,
   const at::Tensor input = refines ? states.quantized.clone() : at::Tensor();
   if (states.quantized.defined()) {
     if (session.quantizer->prepares_blocks())
-      notes = prepare(session, block, states.quantized, result);
+      notes = prepare(
+          session, block,
+          session.quantizer->prepares_unquantized() ? states.reference : states.quantized, result);
     runner.emplace(block, states.quantized, session.sweep);
   }
   std::unique_ptr<Block> original;  // the weights of `block` change on the way

@@ -62,7 +62,8 @@ struct Session {
   bool runs_blocks() const { return quantizer->prepares_blocks() || quantizer->refines_blocks(); }
   /// True if the full-precision model runs beside the quantized one.
   bool compares() const {
-    return calibrated() && (statistics.needs_reference() || quantizer->refines_blocks());
+    return calibrated() && (statistics.needs_reference() || quantizer->refines_blocks() ||
+                            quantizer->prepares_unquantized());
   }
   at::ScalarType dtype_of(const LinearSite& site) const;
   at::ScalarType dtype_of(const std::string& tensor) const;

@@ -18,7 +18,8 @@ struct AwqSettings {
   ScaleSearchSettings scale;
   int64_t tokens = 1024;  ///< that judge the finalists by the module's output
   bool clip = false;
-  bool gptq = false;  ///< what was scaled is rounded by GPTQ, not to nearest
+  bool unquantized = false;  ///< scales are found on the inputs that the unquantized model gives
+  bool gptq = false;         ///< what was scaled is rounded by GPTQ, not to nearest
 };
 
 class Awq : public Quantizer {
@@ -28,6 +29,7 @@ class Awq : public Quantizer {
 
   std::vector<std::string> statistics() const override { return {"gram"}; }
   bool prepares_blocks() const override { return true; }
+  bool prepares_unquantized() const override { return settings_.unquantized; }
   std::vector<std::string> block_statistics() const override {
     const bool square = settings_.scale.saliency == "mean-square";
     return {"gram", square ? "mean-square" : "mean-magnitude"};
@@ -143,6 +145,10 @@ std::unique_ptr<Quantizer> awq(Options& options) {
   settings.clip = options.get<bool>(
       "clip", false,
       "whether the ranges of groups are cut by what that does to their part of the output");
+  settings.unquantized =
+      options.get_choice("propagate", "quantized", {"quantized", "fp"},
+                         "the inputs that scales are found on: behind the blocks quantized so far, "
+                         "or those of the unquantized model, which then runs beside") == "fp";
   settings.gptq = options.get_choice("rounding", "rtn", {"rtn", "gptq"},
                                      "how the scaled weights are rounded") == "gptq";
   settings.scale.feedback = settings.gptq;

@@ -114,6 +114,16 @@ class Output(CliTestCase):
         self.assertIn("files", json.dumps(manifest["calibration"]))
         self.assertNotEqual(*(load_json(os.path.join(self.path(name), "ptq-manifest.json"))["linears"][0]["details"] for name in ("plain", "out")))
 
+    def test_scales_may_be_found_on_the_unquantized_models_inputs(self):
+        details = {}
+        for propagate in ("quantized", "fp"):
+            self.succeed("quantize", MODEL, "--method", "awq", *FAST, "--set", f"awq.propagate={propagate}", "--out", self.path(propagate))
+            linears = load_json(os.path.join(self.path(propagate), "ptq-manifest.json"))["linears"]
+            details[propagate] = {block: [one["details"]["scale"] for one in linears if one["block"] == block] for block in (0, 1)}
+        # In front of the first block nothing is quantized yet.
+        self.assertEqual(details["fp"][0], details["quantized"][0])
+        self.assertNotEqual(details["fp"][1], details["quantized"][1])
+
     def test_a_config_file_sets_options_and_flags_override_it(self):
         config = self.path("config.json")
         with open(config, "w", encoding="utf-8") as file:
@@ -246,7 +256,7 @@ class Interruption(CliTestCase):
         self.resumes_after_each_shard("--method", "rtn")
 
     def test_a_killed_run_that_scales_its_blocks_resumes_to_the_same_bytes(self):
-        self.resumes_after_each_shard("--method", "awq")
+        self.resumes_after_each_shard("--method", "awq", "--set", "awq.propagate=fp")
 
     def test_a_killed_run_that_refines_its_blocks_resumes_to_the_same_bytes(self):
         self.resumes_after_each_shard("--method", "autoround")

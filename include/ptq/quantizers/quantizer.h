@@ -91,6 +91,10 @@ class Quantizer {
   /// True if `prepare_block` is to be called; then calibration data is needed.
   virtual bool prepares_blocks() const { return false; }
 
+  /// True if `prepare_block` is to see the block's input in the unquantized model, which then runs
+  /// beside, and not that behind the quantized blocks.
+  virtual bool prepares_unquantized() const { return false; }
+
   /// The statistics `prepare_block` reads, by name.
   virtual std::vector<std::string> block_statistics() const { return {}; }
 
