@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+
+#include "ptq/quant/scheme.h"
+
+namespace ptq {
+
+/// The scheme that QuantScheme::name calls "w4g64", "w3g128-asym" or "w8-channel".  Throws
+/// ConfigError for another form or a scheme out of range.
+QuantScheme parse_scheme_name(const std::string& name);
+
+}  // namespace ptq
