@@ -22,6 +22,18 @@ TEST(Random, DependsOnTheSitesNameAndTheSeedOnly) {
   EXPECT_FALSE(random->predicted(one.view(), one.weight).has_value());
 }
 
+TEST(Random, GivesTheChannelsOfALinearOneNumberIfAsked) {
+  const SensitivitySite one(1);
+  const at::Tensor scores =
+      estimators().make("random", Json{{"per", "linear"}})->channel_scores(one.view());
+  EXPECT_TRUE(at::equal(scores, at::full_like(scores, scores[0].item<double>())));
+  EXPECT_EQ(scores[0].item<double>(),
+            estimators().make("random")->channel_scores(one.view())[0].item<double>());
+  EXPECT_FALSE(at::equal(scores, estimators()
+                                     .make("random", Json{{"per", "linear"}, {"seed", 1}})
+                                     ->channel_scores(one.view())));
+}
+
 TEST(Random, IsUniform) {
   constexpr int64_t kMany = 1024;
   const SensitivitySite site(1, 1, kMany);
