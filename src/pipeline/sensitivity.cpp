@@ -6,10 +6,8 @@
 
 #include <ATen/ATen.h>
 
-#include "collection.h"
-#include "collection_plan.h"
-#include "effective_tokens.h"
 #include "estimator_set.h"
+#include "estimator_sources.h"
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
@@ -23,6 +21,7 @@ namespace {
 
 using detail::CalibrationSession;
 using detail::EstimatorSet;
+using detail::EstimatorSources;
 
 /// `format` in every summary.json.
 constexpr const char* kSummaryFormat = "ptq-sensitivity";
@@ -41,23 +40,6 @@ std::vector<std::pair<int64_t, double>> highest(const at::Tensor& scores, int64_
     top.emplace_back(channels[i].item<int64_t>(), values[i].item<double>());
   return top;
 }
-
-/// The stores that the estimators read.
-struct Sources {
-  std::optional<StatsStore> statistics;
-  std::map<std::string, StatsStore> probes;  // by probe name
-
-  SiteStats site_stats(const LinearSite& site, const EstimatorSet& set) {
-    SiteStats stats;
-    if (statistics) stats = statistics->site_stats(site, set.statistics);
-    for (auto& [name, store] : probes) {
-      const SiteStats gradients = store.site_stats(site);
-      stats.set(name, std::make_shared<Sums>(Sums{{"gradient", gradients.sum("pooled-gradient")}}));
-      stats.set_counts(gradients.counts());
-    }
-    return stats;
-  }
-};
 
 /// One run of `ptq sensitivity`.
 class SensitivityRun {
@@ -83,9 +65,7 @@ class SensitivityRun {
   }
 
   SensitivityReport run() {
-    check_data();
-    Sources sources;
-    if (!job_.stats.empty()) open_store(sources);
+    EstimatorSources sources({set_, session_, job_.plugin_options, job_.stats});
     detail::PartialDirectory partial(
         {job_.out, inputs(), "summary.json", kSummaryFormat, job_.overwrite}, identity(),
         job_.resume);
@@ -98,9 +78,10 @@ class SensitivityRun {
   }
 
  private:
-  SensitivityReport run_in(detail::PartialDirectory& partial, Sources& sources) {
+  SensitivityReport run_in(detail::PartialDirectory& partial, EstimatorSources& sources) {
     const Clock::time_point start = Clock::now();
-    if (job_.stats.empty()) collect(partial.work(), sources);
+    sources.collect(partial.work() / "collected", listener_);
+    take(sources.found());
     report_.collect_seconds = seconds_since(start);
     score(sources);
     if (validation_)
@@ -146,61 +127,20 @@ class SensitivityRun {
             {"validation", validation_ ? validation_->identity() : Json()}};
   }
 
-  void check_data() const {
-    const bool reads = !set_.statistics.empty() || !set_.probes.empty();
-    if (!job_.stats.empty() && !set_.probes.empty())
-      throw ConfigError(
-          "an estimator needs gradients at other weights, which no store of "
-          "statistics holds",
-          "leave --stats out and name a text with --calibration FILE");
-    if (reads && job_.stats.empty() && !session_.tokens.defined())
-      throw ConfigError("these estimators need data", "name a text with --calibration FILE");
+  /// The report's part that the collection or the store tells.
+  void take(const EstimatorSources::Found& found) {
+    report_.plan = found.plan;
+    report_.counts = found.counts;
+    report_.effective_tokens = found.effective_tokens;
+    report_.mean_nll = found.mean_nll;
+    report_.stats_bytes = found.stats_bytes;
+    for (size_t i = 0; i < set_.entries.size(); ++i)
+      for (const GradientProbe& own : set_.entries[i].estimator->probes())
+        if (const auto nll = found.probe_nll.find(own.name); nll != found.probe_nll.end())
+          report_.estimators[i].probe_nll = nll->second;
   }
 
-  void open_store(Sources& sources) {
-    sources.statistics = StatsStore::open(job_.stats);
-    sources.statistics->check_model(session_.identity);
-    sources.statistics->require(set_.statistics);
-    report_.counts = sources.statistics->manifest().counts;
-    report_.effective_tokens = detail::effective_tokens(*sources.statistics, session_.sites);
-  }
-
-  /// What the estimators read, and how much data that is worth.
-  StatisticSet collected() const {
-    const Json options = set_.statistic_options(job_.plugin_options);
-    std::vector<std::string> names = set_.statistics;
-    if (StatisticSet(names, options).needs_gradients())
-      names.emplace_back(detail::kEffectiveTokensStatistic);
-    return StatisticSet(names, options);
-  }
-
-  void collect(const std::filesystem::path& work, Sources& sources) {
-    const std::filesystem::path directory = work / "collected";
-    const StatisticSet statistics = collected();
-    if (statistics.empty() && set_.probes.empty()) return;
-    report_.plan = detail::plan_collection(session_, statistics, set_.probes);
-    detail::announce(report_.plan, work, listener_);
-    if (!statistics.empty()) {
-      report_.stats_bytes = statistics.bytes(session_.sites);
-      report_.mean_nll =
-          detail::collect_statistics(session_, statistics, directory / "statistics", listener_);
-      sources.statistics = StatsStore::open(directory / "statistics");
-      report_.counts = sources.statistics->manifest().counts;
-      report_.effective_tokens = detail::effective_tokens(*sources.statistics, session_.sites);
-    }
-    int number = 0;
-    for (const auto& [name, probe] : set_.probes) {
-      const auto store = directory / ("probe-" + std::to_string(number++));
-      const detail::ProbeOutcome outcome = detail::collect_probe(session_, probe, store, listener_);
-      sources.probes.emplace(name, StatsStore::open(store));
-      report_.counts = sources.probes.at(name).manifest().counts;
-      for (size_t i = 0; i < set_.entries.size(); ++i)
-        for (const GradientProbe& own : set_.entries[i].estimator->probes())
-          if (own.name == name) report_.estimators[i].probe_nll = outcome.mean_nll;
-    }
-  }
-
-  void score(Sources& sources) {
+  void score(EstimatorSources& sources) {
     listener_.begin("scoring", session_.input.model->config().blocks, 0);
     forward_sweep(*session_.input.model, [&](Block& block, int64_t index) {
       listener_.poll();
@@ -211,8 +151,8 @@ class SensitivityRun {
     });
   }
 
-  void score_linear(const Linear& linear, Sources& sources) {
-    const SiteStats stats = sources.site_stats(linear.site(), set_);
+  void score_linear(const Linear& linear, EstimatorSources& sources) {
+    const SiteStats stats = sources.site_stats(linear.site());
     const SiteView view{linear.site(), linear.weight(), stats, at::kFloat};
     detail::LinearScores scores{linear.site().name, {}};
     std::vector<at::Tensor> in_order;
