@@ -13,6 +13,7 @@ Json QuantizeJob::to_json() const {
           {"symmetric", plan.scheme.symmetric},
           {"skip", plan.skip},
           {"override", plan.overrides},
+          {"plan", plan.decided ? plan.decided->to_json() : Json()},
           {"on_odd_shape", plan.odd_shape},
           {"options", plugin_options},
           {"calibration", files},

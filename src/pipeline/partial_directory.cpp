@@ -53,7 +53,10 @@ PartialDirectory::PartialDirectory(OutputDirectory output, const Json& identity,
 }
 
 void PartialDirectory::discard_after(const std::exception& error) noexcept {
-  if (holds_work(work_) && !would_come_again(error)) return;
+  if (!holds_work(work_) || would_come_again(error)) discard();
+}
+
+void PartialDirectory::discard() noexcept {
   std::error_code ignored;
   fs::remove(work_ / kIdentityFile, ignored);
   fs::remove_all(work_, ignored);

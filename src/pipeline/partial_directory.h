@@ -23,6 +23,8 @@ class PartialDirectory {
   /// Removes the work if it ended with an error that a resumed run would meet again: malformed,
   /// unsupported or numerical (would_come_again); or if there is none yet.
   void discard_after(const std::exception& error) noexcept;
+  /// Removes the work, where what it was for is kept elsewhere.
+  void discard() noexcept;
   /// Gives the directory its name, in place of an older one if that was allowed, and then removes
   /// the entries `scaffolding`, which only a resumed run needs.  Throws as complete_output; the
   /// work is then still there to be resumed.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <regex>
+#include <set>
+#include <utility>
 
 #include "ptq/report/table.h"
 
@@ -124,7 +126,107 @@ class Refusals {
   Table table_{{"linear", "shape", "scheme", "reason"}};
 };
 
+/// What the rules say of each linear, and which of them matched any.
+class Rules {
+ public:
+  explicit Rules(const PlanRequest& request) {
+    for (const std::string& pattern : request.skip)
+      skips_.push_back({pattern, compile(pattern)});
+    for (const std::string& rule : request.overrides)
+      overrides_.push_back(parse_override(rule));
+  }
+
+  bool skips(const std::string& name) {
+    bool skipped = false;
+    for (Skip& skip : skips_)
+      if (std::regex_search(name, skip.pattern)) skip.matched = skipped = true;
+    return skipped;
+  }
+
+  QuantScheme overridden(const std::string& name, QuantScheme scheme) {
+    for (Override& rule : overrides_) {
+      if (!std::regex_search(name, rule.pattern)) continue;
+      rule.matched = true;
+      rule.apply(scheme);
+    }
+    return scheme;
+  }
+
+  /// A line for each rule that matched nothing.
+  std::vector<std::string> idle() const {
+    std::vector<std::string> lines;
+    for (const Skip& skip : skips_)
+      if (!skip.matched) lines.push_back("--skip \"" + skip.text + "\" matches no linear");
+    for (const Override& rule : overrides_)
+      if (!rule.matched) lines.push_back("--override \"" + rule.text + "\" matches no linear");
+    return lines;
+  }
+
+ private:
+  struct Skip {
+    std::string text;
+    std::regex pattern;
+    bool matched = false;
+  };
+  std::vector<Skip> skips_;
+  std::vector<Override> overrides_;
+};
+
+/// What `request` gives each linear before its rules.
+class Decisions {
+ public:
+  /// Throws ConfigError unless a plan made beforehand has exactly `sites`.
+  Decisions(const PlanRequest& request, const std::vector<LinearSite>& sites) : request_(request) {
+    request.scheme.check();
+    if (!request.decided) return;
+    const SchemePlan& plan = *request.decided;
+    left_.insert(plan.left.begin(), plan.left.end());
+    std::vector<std::string> absent;
+    size_t known = 0;
+    for (const LinearSite& site : sites) {
+      const bool there = plan.schemes.count(site.name) > 0 || left_.count(site.name) > 0;
+      known += there ? 1 : 0;
+      if (!there) absent.push_back(site.name);
+    }
+    if (!absent.empty())
+      throw ConfigError(plan.file.string() + " lacks " + std::to_string(absent.size()) + " of " +
+                            std::to_string(sites.size()) + " linears, such as " + absent.front(),
+                        "make a plan for this model with ptq plan");
+    if (const size_t all = plan.schemes.size() + left_.size(); known < all)
+      throw ConfigError(plan.file.string() + " has " + std::to_string(all - known) +
+                            " linears that this model has not",
+                        "make a plan for this model with ptq plan");
+  }
+
+  bool leaves(const std::string& name) const { return left_.count(name) > 0; }
+  const QuantScheme& of(const std::string& name) const {
+    if (!request_.decided || leaves(name)) return request_.scheme;
+    return request_.decided->schemes.at(name);
+  }
+
+ private:
+  const PlanRequest& request_;
+  std::set<std::string> left_;
+};
+
 }  // namespace
+
+SkippedSites apply_skips(const std::vector<std::string>& skip,
+                         const std::vector<LinearSite>& sites) {
+  PlanRequest request;
+  request.skip = skip;
+  Rules rules(request);
+  SkippedSites result;
+  for (const LinearSite& site : sites) {
+    if (rules.skips(site.name))
+      result.skipped.push_back(site.name);
+    else
+      result.kept.push_back(site);
+  }
+  if (result.kept.empty()) throw ConfigError("nothing to quantize: every linear is skipped");
+  result.warnings = rules.idle();
+  return result;
+}
 
 ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSite>& sites,
                           const CheckpointFormat& format) {
@@ -132,27 +234,15 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSi
   if (std::find(kPolicies.begin(), kPolicies.end(), request.odd_shape) == kPolicies.end())
     throw ConfigError("unknown policy for odd shapes \"" + request.odd_shape + "\"",
                       "error, smaller, channel or skip");
-  request.scheme.check();
-  std::vector<std::pair<std::regex, bool>> skips;
-  for (const std::string& pattern : request.skip)
-    skips.emplace_back(compile(pattern), false);
-  std::vector<Override> overrides;
-  for (const std::string& rule : request.overrides)
-    overrides.push_back(parse_override(rule));
-
+  const Decisions decisions(request, sites);
+  Rules rules(request);
   ResolvedPlan resolved;
   Refusals shapes;
   Refusals layouts;
   for (const LinearSite& site : sites) {
-    bool skipped = false;
-    for (auto& [pattern, matched] : skips)
-      if (std::regex_search(site.name, pattern)) matched = skipped = true;
-    QuantScheme scheme = request.scheme;
-    for (Override& rule : overrides) {
-      if (!std::regex_search(site.name, rule.pattern)) continue;
-      rule.matched = true;
-      rule.apply(scheme);
-    }
+    bool skipped = rules.skips(site.name);
+    QuantScheme scheme = rules.overridden(site.name, decisions.of(site.name));
+    skipped = skipped || decisions.leaves(site.name);
     if (!skipped && site.in_features % scheme.group_length(site.in_features) != 0) {
       if (request.odd_shape == "error") {
         shapes.add(site, scheme, "groups that fit: " + fitting_groups(site.in_features));
@@ -174,12 +264,8 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSi
   }
   shapes.throw_if_any("choose a --group-size that fits, or --on-odd-shape smaller|channel|skip");
   layouts.throw_if_any("choose another --format, --bits or --group-size, or --skip these linears");
-  for (size_t i = 0; i < skips.size(); ++i)
-    if (!skips[i].second)
-      resolved.warnings.push_back("--skip \"" + request.skip[i] + "\" matches no linear");
-  for (const Override& rule : overrides)
-    if (!rule.matched)
-      resolved.warnings.push_back("--override \"" + rule.text + "\" matches no linear");
+  for (std::string& line : rules.idle())
+    resolved.warnings.push_back(std::move(line));
   if (resolved.plan.empty()) throw ConfigError("nothing to quantize: every linear is skipped");
   return resolved;
 }

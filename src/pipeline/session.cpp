@@ -8,6 +8,7 @@
 #include "calibration_windows.h"
 #include "input_identity.h"
 #include "ptq/core/version.h"
+#include "ptq/io/json.h"
 #include "ptq/io/memory.h"
 #include "ptq/model/device.h"
 #include "ptq/report/table.h"
@@ -25,16 +26,6 @@ Json options_of(const QuantizeJob& job, const std::string& name) {
       throw ConfigError("--set " + item.key() + ".…: this run uses no plug-in of that name",
                         "it uses " + job.method + " and " + job.format + "; see ptq list");
   return job.plugin_options.value(name, Json::object());
-}
-
-/// The whole input file's tensor bytes.
-int64_t total_bytes(const Checkpoint& checkpoint) {
-  int64_t bytes = 0;
-  for (const std::string& name : checkpoint.names()) {
-    const TensorEntry& entry = checkpoint.entry(name);
-    bytes += static_cast<int64_t>(entry.end - entry.begin);
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -62,11 +53,12 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   }
   plan = resolve_plan(job.plan, sites, *format);
   warnings = plan.warnings;
+  sweep.poll = [this] { listener.poll(); };
+  if (job.plan.decided) check_decided();
   context = {plan.plan, sites, dtype_of(sites.front()), version(), {{"name", job.method}}};
   if (const auto reason = format->unsupported(context))
     throw UnsupportedError("format " + job.format + ": " + *reason);
-  input_bytes = total_bytes(*input.checkpoint);
-  sweep.poll = [this] { listener.poll(); };
+  input_bytes = tensor_bytes(*input.checkpoint);
   const std::vector<std::string> beside = quantizer->stored_statistics();
   if (!beside.empty() && job.stats.empty())
     throw ConfigError("method " + job.method + ": with these options it reads " + beside.front() +
@@ -93,6 +85,21 @@ at::ScalarType Session::dtype_of(const std::string& tensor) const {
   return input.checkpoint->entry(tensor).dtype;
 }
 
+/// A plan is for the weights that its costs are of.
+void Session::check_decided() {
+  const SchemePlan& decided = *job.plan.decided;
+  input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
+  std::string changed;
+  for (const std::string& line : differences(input_digests.at("model"), decided.model))
+    changed += "\n  " + line;
+  if (!changed.empty())
+    throw ConfigError(decided.file.string() + " was made for another model:" + changed,
+                      "make a plan for this one with ptq plan");
+  if (decided.checkpoint_format != job.format)
+    warnings.push_back(decided.file.string() + " counts the bytes of " + decided.checkpoint_format +
+                       ", not of " + job.format);
+}
+
 /// `beside`: what is read beside calibration data; none: the store stands for them.
 void Session::open_store(const std::vector<std::string>& beside) {
   const bool instead = beside.empty();
@@ -111,7 +118,8 @@ void Session::open_store(const std::vector<std::string>& beside) {
                       "give the text itself with --calibration");
   store = StatsStore::open(job.stats);
   store->require(instead ? statistics.names() : beside);
-  input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
+  if (input_digests.is_null())
+    input_digests = input_identity(*input.checkpoint, job.model, sweep.poll);
   store->check_model(input_digests);
   if (!instead) return;
   for (const LinearSite& site : sites)
@@ -154,21 +162,7 @@ void Session::load_calibration_data() {
 }
 
 int64_t Session::packed_bytes(const LinearSite& site, const QuantScheme& scheme) {
-  const std::string key = std::to_string(site.out_features) + "x" +
-                          std::to_string(site.in_features) + ":" + scheme.name();
-  if (const auto found = packed_bytes_.find(key); found != packed_bytes_.end())
-    return found->second;
-  QuantizedTensor blank;
-  const int64_t groups = scheme.groups(site.in_features);
-  blank.q = at::zeros({site.out_features, site.in_features}, at::kByte);
-  blank.scale = at::ones({site.out_features, groups});
-  blank.zero = at::full({site.out_features, groups}, 1 << (scheme.bits - 1), at::kByte);
-  blank.group_of = contiguous_groups(scheme, site.in_features);
-  blank.scheme = scheme;
-  int64_t bytes = 0;
-  for (const auto& entry : format->pack(site, blank, dtype_of(site)))
-    bytes += static_cast<int64_t>(entry.second.nbytes());
-  return packed_bytes_[key] = bytes;
+  return packed_sizes_.of(*format, site, scheme, dtype_of(site));
 }
 
 void Session::estimate() {
@@ -185,9 +179,8 @@ void Session::estimate() {
     sums = std::max(sums, statistics.bytes({site}));
     if (const auto planned = plan.plan.find(site.name); planned != plan.plan.end()) {
       workspace = std::max(workspace, quantizer->workspace_bytes(site));
-      const TensorEntry& entry = input.checkpoint->entry(site.name + ".weight");
-      output_bytes +=
-          packed_bytes(site, planned->second) - static_cast<int64_t>(entry.end - entry.begin);
+      output_bytes += packed_bytes(site, planned->second) -
+                      tensor_bytes(*input.checkpoint, site.name + ".weight");
     }
   }
   for (const auto& entry : block_sites) {
@@ -205,10 +198,8 @@ void Session::estimate() {
   // Outside the blocks one tensor at a time is in memory: beside the blocks without calibration
   // data, after them with it.
   int64_t outside = 0;
-  for (const std::string& name : tensors_outside_blocks()) {
-    const TensorEntry& entry = input.checkpoint->entry(name);
-    outside = std::max(outside, static_cast<int64_t>(entry.end - entry.begin));
-  }
+  for (const std::string& name : tensors_outside_blocks())
+    outside = std::max(outside, tensor_bytes(*input.checkpoint, name));
   if (!calibrated()) fixed += outside;
   int64_t kept = 0;
   if (calibrated()) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "packed_sizes.h"
 #include "ptq/calib/store.h"
 #include "ptq/calib/sweep.h"
 #include "ptq/formats/open.h"
@@ -44,7 +45,7 @@ struct Session {
   std::unique_ptr<CheckpointFormat> format;
   ResolvedPlan plan;
   FormatContext context;
-  Json input_digests;  ///< input_identity, where a store was compared with it; else null
+  Json input_digests;  ///< input_identity, where a store or a plan was compared with it; else null
   at::Tensor tokens;   ///< int64 [sequences, seq]; undefined without calibration
   Json calibration;    ///< CalibrationReport, or null
   int64_t input_bytes = 0, output_bytes = 0, memory_bytes = 0;
@@ -67,7 +68,7 @@ struct Session {
   }
   at::ScalarType dtype_of(const LinearSite& site) const;
   at::ScalarType dtype_of(const std::string& tensor) const;
-  /// Bytes of `site` on disk in the output, made by packing zeros.
+  /// Bytes of `site` on disk in the output.
   int64_t packed_bytes(const LinearSite& site, const QuantScheme& scheme);
   /// Names of the input's tensors under `prefix` that are copied unchanged.
   std::vector<std::string> copied_tensors(const std::string& prefix) const;
@@ -76,10 +77,11 @@ struct Session {
 
  private:
   void load_calibration_data();
+  void check_decided();
   void open_store(const std::vector<std::string>& beside);
   [[noreturn]] void refuse_gradients() const;
   void estimate();
-  std::map<std::string, int64_t> packed_bytes_;  // by shape and scheme
+  PackedSizes packed_sizes_;
 };
 
 /// What quantizing one block gave.

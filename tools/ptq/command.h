@@ -33,13 +33,15 @@ void add_quantize(CLI::App& app, CommonArgs& common);
 void add_calibrate(CLI::App& app, CommonArgs& common);
 void add_stats(CLI::App& app, CommonArgs& common);
 void add_sensitivity(CLI::App& app, CommonArgs& common);
+void add_plan(CLI::App& app, CommonArgs& common);
 void add_eval(CLI::App& app, CommonArgs& common);
 void add_bench(CLI::App& app, CommonArgs& common);
 void add_inspect(CLI::App& app, CommonArgs& common);
 void add_verify(CLI::App& app, CommonArgs& common);
 void add_list(CLI::App& app, CommonArgs& common);
 
-/// "512", "100M", "1.5G" (1024-based) as bytes.  Throws ConfigError otherwise.
+/// "512", "100M", "1.5G", "4GiB" (1024-based), "120MB" (1000-based) as bytes.  Throws ConfigError
+/// otherwise.
 int64_t parse_bytes(const std::string& text);
 
 /// "NAME.key=value" settings as {"NAME": {"key": value}}; a value is JSON where it parses as such,

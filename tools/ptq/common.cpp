@@ -1,7 +1,7 @@
 #include <array>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <map>
 #include <thread>
 
 #include <ATen/ATen.h>
@@ -71,15 +71,14 @@ int64_t parse_bytes(const std::string& text) {
     used = 0;
   }
   const std::string unit = text.substr(used);
-  int shift = -1;
-  if (unit.empty() || unit == "B") shift = 0;
-  if (unit == "K" || unit == "KiB") shift = 10;
-  if (unit == "M" || unit == "MiB") shift = 20;
-  if (unit == "G" || unit == "GiB") shift = 30;
-  if (unit == "T" || unit == "TiB") shift = 40;
-  const double bytes = std::ldexp(number, std::max(shift, 0));
-  if (used == 0 || shift < 0 || !(bytes > 0) || bytes > 1e18)
-    throw ConfigError("\"" + text + "\" is not a size", "write 512M, 1.5G, 4GiB or bytes");
+  static const std::map<std::string, double> kUnits{
+      {"", 1},       {"B", 1},        {"K", 0x1p10},   {"KiB", 0x1p10}, {"KB", 1e3},
+      {"M", 0x1p20}, {"MiB", 0x1p20}, {"MB", 1e6},     {"G", 0x1p30},   {"GiB", 0x1p30},
+      {"GB", 1e9},   {"T", 0x1p40},   {"TiB", 0x1p40}, {"TB", 1e12}};
+  const auto factor = kUnits.find(unit);
+  const double bytes = factor == kUnits.end() ? 0 : number * factor->second;
+  if (used == 0 || !(bytes > 0) || bytes > 1e18)
+    throw ConfigError("\"" + text + "\" is not a size", "write 512M, 1.5G, 4GiB, 120MB or bytes");
   return static_cast<int64_t>(bytes);
 }
 

@@ -12,7 +12,7 @@ namespace {
 struct QuantizeArgs {
   QuantizeJob job;
   DataArgs data;
-  std::string model, out, preset, memory_limit, stats;
+  std::string model, out, preset, memory_limit, stats, plan;
   std::vector<std::string> settings;
   bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
@@ -27,19 +27,28 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
   command.add_option("--format", args.job.format, "Layout of the output; see ptq list")
       ->type_name("NAME")
       ->capture_default_str();
-  command.add_option("--bits", plan.scheme.bits, "Bits a weight, 2 to 8")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--group-size", plan.scheme.group_size,
-                  "Inputs that share a scale; -1: a whole row")
-      ->type_name("N")
-      ->capture_default_str();
+  auto* planned =
+      command
+          .add_option("--plan", args.plan,
+                      "Take the scheme of every linear from a plan.json of ptq plan; --skip and "
+                      "--override go on from there")
+          ->type_name("FILE");
+  auto* bits = command.add_option("--bits", plan.scheme.bits, "Bits a weight, 2 to 8")
+                   ->type_name("N")
+                   ->capture_default_str();
+  auto* group_size = command
+                         .add_option("--group-size", plan.scheme.group_size,
+                                     "Inputs that share a scale; -1: a whole row")
+                         ->type_name("N")
+                         ->capture_default_str();
   // Bound, both: a config file's "symmetric": false arrives as --symmetric=false.
   auto* symmetric =
       command.add_flag("--symmetric", args.symmetric, "Fixed zero point (the default)");
-  command.add_flag("--asymmetric", args.asymmetric, "A zero point for every group")
-      ->excludes(symmetric);
+  auto* asymmetric =
+      command.add_flag("--asymmetric", args.asymmetric, "A zero point for every group")
+          ->excludes(symmetric);
+  for (auto* scheme : {bits, group_size, symmetric, asymmetric})
+    planned->excludes(scheme);
   command.add_option("--skip", plan.skip, "Leave linears whose name matches as they are")
       ->type_name("REGEX")
       ->allow_extra_args(false);
@@ -91,6 +100,7 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   job.model = args.model;
   job.out = args.out;
   job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
+  if (!args.plan.empty()) job.plan.decided = read_scheme_plan(args.plan);
   job.plugin_options = parse_settings(args.settings);
   if (!args.preset.empty() && !job.plugin_options[job.method].contains("preset"))
     job.plugin_options[job.method]["preset"] = args.preset;
