@@ -20,6 +20,7 @@ Json SchemePlan::to_json() const {
 SchemePlan read_scheme_plan(const std::filesystem::path& file) {
   const Json json = read_json_file(file);
   const std::string where = file.string();
+  std::string at;
   try {
     if (json.at("format") != kSchemePlanFormat)
       throw FormatError(where + " is no plan: its format is " + json.at("format").dump(),
@@ -31,20 +32,19 @@ SchemePlan read_scheme_plan(const std::filesystem::path& file) {
     std::set<std::string> names;
     for (const Json& linear : json.at("linears")) {
       const std::string name = linear.at("name"), scheme = linear.at("scheme");
+      at = ": " + name;
       plan.schemes[name] = parse_scheme_name(scheme);
       if (!names.insert(name).second) throw FormatError(where + " has " + name + " twice");
     }
-    for (const Json& left : json.at("left")) {
-      plan.left.push_back(left);
-      if (!names.insert(plan.left.back()).second)
-        throw FormatError(where + " has " + plan.left.back() + " twice");
-    }
+    plan.left = json.at("left").get<std::vector<std::string>>();
+    for (const std::string& name : plan.left)
+      if (!names.insert(name).second) throw FormatError(where + " has " + name + " twice");
     return plan;
   } catch (const Json::exception& error) {
     throw FormatError(where + " is no plan: " + error.what(),
                       "ptq plan MODEL --out FILE makes one");
   } catch (const ConfigError& error) {
-    throw FormatError(where + ": " + error.what());
+    throw FormatError(where + at + ": " + error.what());
   }
 }
 

@@ -168,4 +168,13 @@ TEST(PartialDirectory, ARunThatDidNothingLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(partial.work()));
 }
 
+TEST(PartialDirectory, IsGoneOnceItIsDiscarded) {
+  const Scratch scratch;
+  PartialDirectory partial(at(scratch / "out", !kOverwrite), identity(), !kResume);
+  write_bytes(partial.work() / "sums", "1");
+  partial.discard();
+  EXPECT_FALSE(std::filesystem::exists(partial.work()));
+  EXPECT_FALSE(std::filesystem::exists(scratch / "out"));
+}
+
 }  // namespace

@@ -106,4 +106,46 @@ TEST(ResolvePlan, WarnsOfRulesThatMatchNothingAndRefusesToDoNothing) {
   EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError);
 }
 
+/// A plan made beforehand for all of kSites but the last, which it leaves.
+ptq::SchemePlan decided() {
+  ptq::SchemePlan plan;
+  plan.file = "plan.json";
+  plan.schemes = {{"layers.0.q", {3, 64, true}}, {"layers.0.down", {8, 32, true}}};
+  plan.left = {"layers.1.q"};
+  return plan;
+}
+
+TEST(ResolvePlan, TakesWhatWasDecidedAndAppliesItsRulesToThat) {
+  ptq::PlanRequest plan = request(48);
+  plan.decided = decided();
+  plan.overrides = {"q$:bits=4"};
+  const ptq::ResolvedPlan resolved = ptq::resolve_plan(plan, kSites, AnyFormat());
+  EXPECT_EQ(resolved.plan.at("layers.0.q"), (ptq::QuantScheme{4, 64, true}));
+  EXPECT_EQ(resolved.plan.at("layers.0.down"), (ptq::QuantScheme{8, 32, true}));
+  EXPECT_THAT(resolved.skipped, testing::ElementsAre("layers.1.q"));
+  plan.skip = {"down"};
+  EXPECT_EQ(ptq::resolve_plan(plan, kSites, AnyFormat()).plan.size(), 1U);
+}
+
+TEST(ResolvePlan, RefusesADecisionForOtherLinears) {
+  ptq::PlanRequest plan = request(32);
+  plan.decided = decided();
+  plan.decided->left.clear();
+  EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError);
+  plan.decided = decided();
+  plan.decided->schemes["layers.2.q"] = {3, 64, true};
+  EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError);
+}
+
+TEST(ApplySkips, KeepsTheOrderTellsIdleRulesAndRefusesToKeepNothing) {
+  const ptq::SkippedSites found = ptq::apply_skips({"down", "experts"}, kSites);
+  ASSERT_EQ(found.kept.size(), 2U);
+  EXPECT_EQ(found.kept[0].name, "layers.0.q");
+  EXPECT_EQ(found.kept[1].name, "layers.1.q");
+  EXPECT_THAT(found.skipped, testing::ElementsAre("layers.0.down"));
+  EXPECT_THAT(found.warnings, testing::ElementsAre(HasSubstr("experts")));
+  EXPECT_THROW(ptq::apply_skips({"."}, kSites), ptq::ConfigError);
+  EXPECT_THROW(ptq::apply_skips({"no(thing"}, kSites), ptq::ConfigError);
+}
+
 }  // namespace
