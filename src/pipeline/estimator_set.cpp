@@ -7,10 +7,11 @@
 
 namespace ptq::detail {
 
-EstimatorSet::EstimatorSet(const std::vector<std::string>& wanted, const Json& options) {
+EstimatorSet::EstimatorSet(const std::vector<std::string>& wanted, const Json& options,
+                           const std::vector<std::string>& further) {
   if (wanted.empty())
     throw ConfigError("no estimator is named", "--estimator NAME[,NAME…]; see ptq list");
-  std::set<std::string> known, needed;
+  std::set<std::string> known, needed(further.begin(), further.end());
   for (const std::string& text : wanted) {
     const size_t equals = text.find('=');
     Entry entry;

@@ -19,9 +19,11 @@ struct EstimatorSet {
   std::vector<std::string> statistics;          ///< sorted, each once
   std::map<std::string, GradientProbe> probes;  ///< by name: equal ones are collected once
 
-  /// From "name" or "label=name".  Throws ConfigError for none, an unknown name, a label given
-  /// twice, a bad option, and options of something that is not there.
-  EstimatorSet(const std::vector<std::string>& wanted, const Json& options);
+  /// From "name" or "label=name"; `further`: statistics that the run reads besides.  Throws
+  /// ConfigError for none, an unknown name, a label given twice, a bad option, and options of
+  /// something that is not there.
+  EstimatorSet(const std::vector<std::string>& wanted, const Json& options,
+               const std::vector<std::string>& further = {});
 
   /// The options that `options` has for the statistics; an estimator's label goes before the name
   /// of a statistic.

@@ -45,14 +45,22 @@ void check_out(const MixedPrecisionJob& job) {
                       "name another output");
 }
 
+/// The plugin options without those of the trial's method.
+Json estimator_options(const MixedPrecisionJob& job) {
+  Json options = job.plugin_options;
+  options.erase(job.trial);
+  return options;
+}
+
 /// One run of `ptq plan`.
 class MixedPrecisionRun {
  public:
   MixedPrecisionRun(const MixedPrecisionJob& job, ProgressListener& listener)
       : job_(job),
         listener_(listener),
-        set_({job.estimator}, job.plugin_options),
-        costs_(set_.entries.front()),
+        trial_(job.trial, job.plugin_options.value(job.trial, Json::object())),
+        set_({job.estimator}, estimator_options(job), trial_.statistics()),
+        costs_(set_.entries.front(), trial_),
         session_(job.model, job.data, [&listener] { listener.poll(); }),
         items_(job, session_) {
     plan_.warnings = session_.warnings;
@@ -93,11 +101,16 @@ class MixedPrecisionRun {
     partial.discard();
   }
 
+  at::ScalarType dtype_of(const LinearSite& site) const {
+    return session_.input.checkpoint->entry(site.name + ".weight").dtype;
+  }
+
   /// What decides the statistics.
   Json identity() const {
     return {{"version", version()},
             {"cpu", cpu_level_name(cpu_level())},
             {"estimator", estimator_json()},
+            {"read", set_.statistics},
             {"statistics", set_.statistic_options(job_.plugin_options)},
             {"sequences_per_set", session_.sequences_per_set},
             {"inputs", session_.whole_identity()}};
@@ -117,7 +130,7 @@ class MixedPrecisionRun {
         for (const Linear& linear : stage.linears)
           if (PlanItem* item = items_.item_of(linear.site().name)) {
             const SiteStats stats = sources.site_stats(linear.site());
-            const SiteView view{linear.site(), linear.weight(), stats, at::kFloat};
+            const SiteView view{linear.site(), linear.weight(), stats, dtype_of(linear.site())};
             item->add(linear.site(), costs_.of(view, item->schemes()));
           }
       listener_.step(index + 1, "block " + std::to_string(index));
@@ -147,6 +160,8 @@ class MixedPrecisionRun {
       warn(std::to_string(plan_.negative) +
            " predicted changes are negative: rounding is not expected to help, so they count by "
            "their magnitude");
+    if (trial_.fallbacks() > 0)
+      warn(std::to_string(trial_.fallbacks()) + " fallbacks of " + job_.trial + " in the trials");
     if (!plan_.predicted)
       warn("estimator " + set_.entries.front().name +
            " predicts no change of the loss: the costs are score times squared error, without a "
@@ -167,7 +182,8 @@ class MixedPrecisionRun {
         {"estimator", estimator},
         {"statistics", set_.statistic_options(job_.plugin_options)},
         {"candidates", names},
-        {"error", "round to nearest"},
+        {"trial", job_.trial.empty() ? Json() : Json(job_.trial)},
+        {"trial_options", job_.plugin_options.value(job_.trial, Json::object())},
         {"target_bits_per_weight", job_.target_bits > 0 ? Json(job_.target_bits) : Json()},
         {"target_bytes", job_.target_bytes > 0 ? Json(job_.target_bytes) : Json()},
         {"format", job_.format},
@@ -184,6 +200,7 @@ class MixedPrecisionRun {
 
   const MixedPrecisionJob& job_;
   ProgressListener& listener_;
+  detail::SchemeTrial trial_;
   EstimatorSet set_;
   detail::SchemeCosts costs_;
   CalibrationSession session_;

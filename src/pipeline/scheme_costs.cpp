@@ -9,7 +9,8 @@
 
 namespace ptq::detail {
 
-SchemeCosts::SchemeCosts(const EstimatorSet::Entry& estimator) : estimator_(estimator) {
+SchemeCosts::SchemeCosts(const EstimatorSet::Entry& estimator, SchemeTrial& trial)
+    : estimator_(estimator), trial_(trial) {
   for (const GradientProbe& probe : estimator.estimator->probes())
     if (dynamic_cast<const RoundingDirection*>(probe.direction.get()) != nullptr)
       throw UnsupportedError("estimator " + estimator.name +
@@ -21,7 +22,7 @@ SchemeCosts::SchemeCosts(const EstimatorSet::Entry& estimator) : estimator_(esti
 
 double SchemeCosts::one(const SiteView& site, const QuantScheme& scheme, at::Tensor& scores) {
   const SensitivityEstimator& estimator = *estimator_.estimator;
-  const at::Tensor delta = RoundingDirection(scheme).of(site.site, site.weight);
+  const at::Tensor delta = trial_.change(site, scheme);
   std::optional<double> cost = estimator.predicted(site, delta);
   if (!cost)
     if (const at::Tensor parts = estimator.predicted_by_channel(site, delta); parts.defined())

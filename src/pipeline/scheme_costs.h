@@ -3,16 +3,17 @@
 #include <vector>
 
 #include "estimator_set.h"
+#include "scheme_trial.h"
 
 namespace ptq::detail {
 
-/// What the rounding error of a scheme costs a linear by one estimator: its prediction for the
+/// What the error of a scheme costs a linear by one estimator: its prediction for the
 /// whole change, the sum of those by channel where it makes none, else score times squared error.
 class SchemeCosts {
  public:
   /// Throws UnsupportedError for an estimator whose gradients are taken along the rounding to one
-  /// scheme, since it says nothing of others.  `estimator` must outlive this object.
-  explicit SchemeCosts(const EstimatorSet::Entry& estimator);
+  /// scheme, since it says nothing of others.  Both must outlive this object.
+  SchemeCosts(const EstimatorSet::Entry& estimator, SchemeTrial& trial);
 
   /// By place in `schemes`.  Throws NumericalError for a cost that is not finite, UnsupportedError
   /// where the estimator predicts some and not others, which cannot be compared.
@@ -25,6 +26,7 @@ class SchemeCosts {
   double one(const SiteView& site, const QuantScheme& scheme, at::Tensor& scores);
 
   const EstimatorSet::Entry& estimator_;
+  SchemeTrial& trial_;
   std::optional<bool> predicted_;
 };
 

@@ -77,7 +77,7 @@ class Planning(PlanTestCase):
             if before is not None:
                 self.assertLessEqual(total["cost"], before)
             before = total["cost"]
-        self.assertEqual({row["scheme"] for row in plan["uniform"]}, {"w2g64", "w3g64", "w4g64", "w4g128", "w8g128"})
+        self.assertEqual({row["scheme"] for row in plan["uniform"]}, {"w2g64", "w3g32", "w3g64", "w3g128", "w4g64", "w4g128", "w8g128"})
         self.assertEqual(set(self.schemes(plan).values()), {"w8g128"})
 
     def test_linears_of_one_input_get_one_scheme_unless_untied(self):
@@ -133,6 +133,18 @@ class Planning(PlanTestCase):
             self.assertGreater(plan["total"]["bits_per_weight"], 3.2)
             drawn.append(self.schemes(plan))
         self.assertNotEqual(*drawn)
+
+    def test_a_trial_weighs_the_errors_of_a_method(self):
+        joint = ["--set", "gradient-weighted.columns=joint", *THREE_BITS]
+        rounded = self.plan("rounded.json", *joint)
+        tried = self.plan("tried.json", *joint, "--trial", "gptq", "--set", "gptq.damping=0.05")
+        self.assertEqual((tried["settings"]["trial"], tried["settings"]["trial_options"]), ("gptq", {"damping": 0.05}))
+        self.assertIsNone(rounded["settings"]["trial"])
+        # GPTQ makes the error of what the linears put out smaller than rounding to nearest does.
+        self.assertLess(tried["total"]["cost"], 0.8 * rounded["total"]["cost"])
+        base = ["plan", MODEL, "--out", self.path("x.json"), "--estimator", "random", *THREE_BITS]
+        self.fail_with(4, ["--trial awq"], *base, *DATA, "--trial", "awq")
+        self.fail_with(2, ["gptq"], *base, *DATA, "--set", "gptq.damping=0.05")
 
     def test_negative_predictions_count_by_magnitude_and_are_told(self):
         plan = self.plan("plan.json", *THREE_BITS, "--set", "gradient-weighted.reading=pooled")

@@ -16,6 +16,7 @@ using ptq::QuantScheme;
 using ptq::SiteView;
 using ptq::detail::EstimatorSet;
 using ptq::detail::SchemeCosts;
+using ptq::detail::SchemeTrial;
 
 /// Says what it is told to say.
 class Told : public ptq::SensitivityEstimator {
@@ -57,7 +58,7 @@ class SchemeCostsTest : public testing::Test {
   }
 
   std::vector<double> costs() {
-    return SchemeCosts(entry_).of({site_, weight_, stats_, at::kFloat}, schemes_);
+    return SchemeCosts(entry_, rounding_).of({site_, weight_, stats_, at::kFloat}, schemes_);
   }
   at::Tensor squared_error(const QuantScheme& scheme) const {
     return ptq::RoundingDirection(scheme).of(site_, weight_).to(at::kDouble).square().sum(0);
@@ -67,6 +68,7 @@ class SchemeCostsTest : public testing::Test {
   LinearSite site_;
   ptq::SiteStats stats_;
   EstimatorSet::Entry entry_;
+  SchemeTrial rounding_{"", ptq::Json::object()};
   Told* told_ = nullptr;
   std::vector<QuantScheme> schemes_{{2, 8, true}, {4, 8, true}, {4, -1, false}};
 };
@@ -86,12 +88,40 @@ TEST_F(SchemeCostsTest, AreTheSumOverChannelsWhereNothingIsSaidOfTheWhole) {
 }
 
 TEST_F(SchemeCostsTest, AreScoreTimesSquaredErrorWhereNothingIsPredicted) {
-  SchemeCosts costs(entry_);
+  SchemeCosts costs(entry_, rounding_);
   const std::vector<double> found = costs.of({site_, weight_, stats_, at::kFloat}, schemes_);
   EXPECT_FALSE(costs.predicted());
   const at::Tensor scores = at::arange(1, 17, at::kDouble);
   for (size_t k = 0; k < schemes_.size(); ++k)
     EXPECT_DOUBLE_EQ(found[k], (scores * squared_error(schemes_[k])).sum().item<double>());
+}
+
+TEST_F(SchemeCostsTest, AreOfWhatTheTrialMakesOfTheWeight) {
+  const at::Tensor x = at::randn({40, 16});
+  stats_.set("gram", std::make_shared<ptq::Sums>(ptq::Sums{{"sum", at::matmul(x.t(), x)}}));
+  stats_.set_counts({1, 40, 0});
+  told_->whole = true;
+  for (const char* method : {"rtn", "gptq"}) {
+    SchemeTrial trial(method, ptq::Json::object());
+    const SiteView view{site_, weight_, stats_, at::kFloat};
+    const std::vector<double> found = SchemeCosts(entry_, trial).of(view, schemes_);
+    const auto quantizer = ptq::quantizers().make(method);
+    for (size_t k = 0; k < schemes_.size(); ++k) {
+      const at::Tensor made = quantizer->quantize(view, schemes_[k]).weight.dequantize();
+      const double error = (made - weight_).to(at::kDouble).square().sum().item<double>();
+      EXPECT_DOUBLE_EQ(found[k], 100 * error) << method;
+    }
+    EXPECT_EQ(trial.fallbacks(), 0);
+  }
+}
+
+TEST(SchemeTrial, RefusesAMethodThatNeedsMoreThanStatistics) {
+  EXPECT_THROW(SchemeTrial("awq", ptq::Json::object()), ptq::UnsupportedError);
+  EXPECT_THROW(SchemeTrial("gptq", (ptq::Json{{"target", "full-precision"}})),
+               ptq::UnsupportedError);
+  EXPECT_THROW(SchemeTrial("gtpq", ptq::Json::object()), ptq::ConfigError);
+  EXPECT_THAT(SchemeTrial("gptq", ptq::Json::object()).statistics(), testing::ElementsAre("gram"));
+  EXPECT_THAT(SchemeTrial("", ptq::Json::object()).statistics(), testing::IsEmpty());
 }
 
 TEST_F(SchemeCostsTest, AreRefusedWhereSomeArePredictedAndOthersNot) {
@@ -126,7 +156,7 @@ TEST_F(SchemeCostsTest, AreRefusedOfAnEstimatorThatIsBoundToOneScheme) {
   ptq::GradientProbe probe;
   probe.direction = std::make_shared<ptq::RoundingDirection>(QuantScheme{4, 8, true});
   told_->gradients = {probe};
-  EXPECT_THROW(SchemeCosts{entry_}, ptq::UnsupportedError);
+  EXPECT_THROW(SchemeCosts(entry_, rounding_), ptq::UnsupportedError);
 }
 
 }  // namespace

@@ -14,7 +14,9 @@ struct PlanArgs {
   DataArgs data;
   SweepArgs sweep;
   std::string model, out = "plan.json", stats, target_size;
-  std::vector<std::string> candidates = {"w2g64", "w3g64", "w4g64", "w4g128", "w8g128"}, settings;
+  std::vector<std::string> candidates = {"w2g64", "w3g32",  "w3g64", "w3g128",
+                                         "w4g64", "w4g128", "w8g128"},
+                           settings;
 };
 
 void run_plan(PlanArgs& args, CommonArgs& common) {
@@ -58,6 +60,11 @@ void declare(CLI::App& command, PlanArgs& args) {
                   "What predicts the cost of a scheme, by NAME or LABEL=NAME; see ptq list")
       ->required()
       ->type_name("NAME");
+  command
+      .add_option("--trial", job.trial,
+                  "Weigh the errors of this method, tried on every linear, not those of rounding "
+                  "to nearest; rtn or gptq")
+      ->type_name("NAME");
   command.add_option("--candidates", args.candidates, "Schemes that a linear may get")
       ->delimiter(',')
       ->type_name("SCHEME")
@@ -78,8 +85,9 @@ void declare(CLI::App& command, PlanArgs& args) {
   args.data.declare(command);
   args.sweep.declare(command, /*shards=*/false);
   command
-      .add_option("--set", args.settings,
-                  "Option of the estimator or a statistic: LABEL.key=value; see ptq list")
+      .add_option(
+          "--set", args.settings,
+          "Option of the estimator, a statistic or the trial: LABEL.key=value; see ptq list")
       ->type_name("SETTING")
       ->allow_extra_args(false);
   command.add_flag("--resume", job.resume, "Go on with interrupted collecting");

@@ -14,6 +14,8 @@ struct MixedPrecisionJob {
   std::filesystem::path out;            ///< the file to write
   std::string estimator;                ///< "name" or "label=name"
   std::vector<QuantScheme> candidates;  ///< what a linear may get
+  /// The method whose errors are weighed, tried on every linear alone; empty: rounding to nearest.
+  std::string trial;
   // One of the two budgets; 0: the other one.
   double target_bits = 0;    ///< a weight of the quantized linears, scales and zeros included
   int64_t target_bytes = 0;  ///< of all tensors of the output
@@ -23,7 +25,7 @@ struct MixedPrecisionJob {
   std::vector<std::string> skip;  ///< as of PlanRequest
   std::filesystem::path stats;    ///< a store to read; empty: statistics are collected
   CalibrationData data;
-  Json plugin_options = Json::object();  ///< by estimator's label or statistic
+  Json plugin_options = Json::object();  ///< by estimator's label, statistic or trial method
   bool resume = false, overwrite = false;
   std::string command;  ///< as typed, for the plan
 

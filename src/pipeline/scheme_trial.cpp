@@ -1,0 +1,31 @@
+#include "scheme_trial.h"
+
+#include <ATen/ATen.h>
+
+#include "ptq/core/error.h"
+#include "ptq/sensitivity/rounding.h"
+
+namespace ptq::detail {
+
+SchemeTrial::SchemeTrial(const std::string& method, const Json& options) {
+  if (method.empty()) return;
+  quantizer_ = quantizers().make(method, options);
+  if (quantizer_->prepares_blocks() || StatisticSet(quantizer_->statistics()).needs_reference())
+    throw UnsupportedError("--trial " + method +
+                               ": with these options it needs whole blocks or the quantized model "
+                               "beside, which a plan has not",
+                           "choose rtn or gptq without target=full-precision");
+}
+
+std::vector<std::string> SchemeTrial::statistics() const {
+  return quantizer_ ? quantizer_->statistics() : std::vector<std::string>{};
+}
+
+at::Tensor SchemeTrial::change(const SiteView& site, const QuantScheme& scheme) {
+  if (!quantizer_) return RoundingDirection(scheme).of(site.site, site.weight);
+  const QuantizedSite tried = quantizer_->quantize(site, scheme);
+  fallbacks_ += static_cast<int64_t>(tried.fallbacks.size());
+  return tried.weight.dequantize() - site.weight;
+}
+
+}  // namespace ptq::detail
