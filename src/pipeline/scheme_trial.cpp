@@ -10,7 +10,8 @@ namespace ptq::detail {
 SchemeTrial::SchemeTrial(const std::string& method, const Json& options) {
   if (method.empty()) return;
   quantizer_ = quantizers().make(method, options);
-  if (quantizer_->prepares_blocks() || StatisticSet(quantizer_->statistics()).needs_reference())
+  if (quantizer_->prepares_blocks() || quantizer_->refines_blocks() ||
+      StatisticSet(quantizer_->statistics()).needs_reference())
     throw UnsupportedError("--trial " + method +
                                ": with these options it needs whole blocks or the quantized model "
                                "beside, which a plan has not",

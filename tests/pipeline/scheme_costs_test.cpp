@@ -116,7 +116,8 @@ TEST_F(SchemeCostsTest, AreOfWhatTheTrialMakesOfTheWeight) {
 }
 
 TEST(SchemeTrial, RefusesAMethodThatNeedsMoreThanStatistics) {
-  EXPECT_THROW(SchemeTrial("awq", ptq::Json::object()), ptq::UnsupportedError);
+  for (const char* method : {"awq", "autoround"})
+    EXPECT_THROW(SchemeTrial(method, ptq::Json::object()), ptq::UnsupportedError) << method;
   EXPECT_THROW(SchemeTrial("gptq", (ptq::Json{{"target", "full-precision"}})),
                ptq::UnsupportedError);
   EXPECT_THROW(SchemeTrial("gtpq", ptq::Json::object()), ptq::ConfigError);
