@@ -49,11 +49,18 @@ class Device {
     const std::lock_guard<std::mutex> lock(mutex_);
     api_.forget(layer);
   }
+  void release(W4a16Layer* layer) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    api_.release(layer);
+  }
+  int64_t bytes(const W4a16Layer* layer) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return api_.layer_bytes(layer);
+  }
   void multiply(const W4a16Layer* layer, const W4a16Product& product) {
     const std::lock_guard<std::mutex> lock(mutex_);
     check(api_.multiply(context_, layer, &product));
   }
-  const W4a16Api& api() const { return api_; }
 
  private:
   void check(int32_t status) const {
@@ -65,15 +72,45 @@ class Device {
   std::mutex mutex_;
 };
 
+/// A weight on a device, which keeps it dequantized while anybody holds it so.
+class DeviceLayer {
+ public:
+  DeviceLayer(std::shared_ptr<Device> device, const W4a16Weight& weight)
+      : device_(std::move(device)), layer_(device_->upload(weight)) {}
+  ~DeviceLayer() { device_->release(layer_); }
+  DeviceLayer(const DeviceLayer&) = delete;
+  DeviceLayer& operator=(const DeviceLayer&) = delete;
+
+  /// Whether there was memory for it; let_go() must follow then.  Counted and not left to a weak
+  /// pointer: one who comes between another's last breath and its let_go() must not lose the
+  /// weight.
+  bool hold(int64_t rows, W4a16Path path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const bool held = device_->prepare(layer_, rows, path);
+    if (held) ++holders_;
+    return held;
+  }
+  void let_go() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (--holders_ == 0) device_->forget(layer_);
+  }
+  void multiply(const W4a16Product& product) const { device_->multiply(layer_, product); }
+  int64_t bytes() const { return device_->bytes(layer_); }
+
+ private:
+  std::shared_ptr<Device> device_;
+  W4a16Layer* layer_;
+  std::mutex mutex_;
+  int holders_ = 0;
+};
+
 class CudaWeight : public PackedWeight {
  public:
   CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight,
              const ProductSettings& settings)
-      : device_(std::move(device)),
-        settings_(settings),
+      : settings_(settings),
         number_(weight.number),
-        layer_(device_->upload(view_of(weight)),
-               [device = device_](W4a16Layer* layer) { device->api().release(layer); }) {}
+        layer_(std::make_shared<DeviceLayer>(std::move(device), view_of(weight))) {}
 
   void multiply(const at::Tensor& x, const at::Tensor& y) const override {
     check_range(x);
@@ -86,22 +123,15 @@ class CudaWeight : public PackedWeight {
     product.x_is_float = product.y_is_float = product.on_host = 1;
     product.path = settings_.path;
     product.tune = settings_.tune ? 1 : 0;
-    device_->multiply(layer_.get(), product);
+    layer_->multiply(product);
   }
 
   std::shared_ptr<void> prepare(int64_t rows) const override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    std::shared_ptr<void> prepared = prepared_.lock();
-    if (!device_->prepare(layer_.get(), rows, settings_.path)) return prepared;
-    if (prepared == nullptr) {
-      prepared = {layer_.get(),
-                  [device = device_, layer = layer_](void*) { device->forget(layer.get()); }};
-      prepared_ = prepared;
-    }
-    return prepared;
+    if (!layer_->hold(rows, settings_.path)) return nullptr;
+    return {layer_.get(), [layer = layer_](void*) { layer->let_go(); }};
   }
 
-  int64_t bytes() const override { return device_->api().layer_bytes(layer_.get()); }
+  int64_t bytes() const override { return layer_->bytes(); }
 
  private:
   /// Throws NumericalError for what would become infinite on the device.
@@ -121,12 +151,9 @@ class CudaWeight : public PackedWeight {
     }
   }
 
-  std::shared_ptr<Device> device_;
   ProductSettings settings_;
   cuda::Number number_;
-  std::shared_ptr<W4a16Layer> layer_;
-  mutable std::mutex mutex_;
-  mutable std::weak_ptr<void> prepared_;  ///< one for all who ask at a time
+  std::shared_ptr<DeviceLayer> layer_;
 };
 
 class Cuda : public GemmBackend {

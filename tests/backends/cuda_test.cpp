@@ -1,4 +1,6 @@
 #include <functional>
+#include <thread>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <dlfcn.h>
@@ -123,10 +125,10 @@ TEST(CudaBackend, FailuresOfTheModuleHaveTheirKindIfPossible) {
   expect_refusal<Error>([&] { packed->multiply(x, y); }, "a bad launch", "");
 }
 
-/// How often the stand-in has dequantized a weight so far.
-int64_t dequantizations() {
+/// How often the stand-in has dequantized a weight so far, or another of its counts.
+int64_t dequantizations(const char* which = host_module::kDequantizations) {
   void* module = dlopen(PTQ_HOST_MODULE, RTLD_NOW);
-  const auto count = reinterpret_cast<int64_t (*)()>(dlsym(module, host_module::kDequantizations));
+  const auto count = reinterpret_cast<int64_t (*)()>(dlsym(module, which));
   return count();
 }
 
@@ -201,6 +203,26 @@ TEST(CudaBackend, APreparationMayOutliveItsWeightIfPossible) {
     return std::weak_ptr<void>(prepared);
   }();
   EXPECT_TRUE(gone.expired());
+}
+
+TEST(CudaBackend, AWeightIsKeptForEachThreadThatHoldsItIfPossible) {
+  if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
+  const auto packed = make()->pack(weight_of({4, 32, true}, 16, 32), nullptr);
+  const at::Tensor x = at::randn({host_module::kLargeRows, 32});
+  const int64_t before = dequantizations(host_module::kDequantizedProducts);
+  const auto batches = [&] {
+    const at::Tensor y = at::empty({x.size(0), 16});
+    for (int batch = 0; batch < 3000; ++batch) {
+      const auto prepared = packed->prepare(x.size(0));
+      packed->multiply(x, y);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back(batches);
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_EQ(dequantizations(host_module::kDequantizedProducts), before);
 }
 
 /// Two columns of one row, w = 0.3 and 0.7, that 4-bit codes of scale 1 and zero point 8 round.

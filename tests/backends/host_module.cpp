@@ -3,6 +3,7 @@
 #include "host_module.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -29,7 +30,8 @@ using ptq::cuda::encode;
 using ptq::cuda::Number;
 
 std::string last_error_text;
-int64_t dequantizations = 0;
+std::atomic<int64_t> dequantizations = 0;
+std::atomic<int64_t> dequantized_products = 0;
 
 int32_t refuse(W4a16Status status, const std::string& text) {
   last_error_text = text;
@@ -126,7 +128,10 @@ int32_t multiply(W4a16Context* /*context*/, const W4a16Layer* layer, const W4a16
     return refuse(kW4a16BadArgument, "only float32 in host memory, without bias");
   if (product->m == ptq::host_module::kTunedRows && product->tune == 0)
     return refuse(kW4a16Failure, "not tuned");
-  if (!layer->kept && takes_large(product->m, product->path)) ++dequantizations;
+  if (!layer->kept && takes_large(product->m, product->path)) {
+    ++dequantizations;
+    ++dequantized_products;
+  }
   for (int64_t row = 0; row < product->m; ++row) {
     const float* x = static_cast<const float*>(product->x) + row * product->x_stride;
     float* y = static_cast<float*>(product->y) + row * product->y_stride;
@@ -192,4 +197,8 @@ const W4a16Api* ptq_w4a16_api() {
 
 extern "C" [[gnu::visibility("default")]] int64_t ptq_host_module_dequantizations() {
   return dequantizations;
+}
+
+extern "C" [[gnu::visibility("default")]] int64_t ptq_host_module_dequantized_products() {
+  return dequantized_products;
 }

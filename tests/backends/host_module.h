@@ -15,5 +15,7 @@ constexpr int64_t kNoRoomOut = 67;       ///< outputs of a weight that cannot be
 
 /// Symbol of a function without arguments: int64_t, how often a weight was dequantized so far.
 constexpr char kDequantizations[] = "ptq_host_module_dequantizations";
+/// As kDequantizations: how often for a single product, because it was not kept.
+constexpr char kDequantizedProducts[] = "ptq_host_module_dequantized_products";
 
 }  // namespace ptq::host_module
