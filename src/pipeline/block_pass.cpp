@@ -8,7 +8,7 @@ namespace {
 
 /// Where the quantizer gets weights and statistics of a block on `device`.
 at::Device working_device(const Session& session, at::Device device) {
-  return session.quantizer->takes(device.type()) ? device : at::Device(at::kCPU);
+  return session.quantizer->takes(device) ? device : at::Device(at::kCPU);
 }
 
 /// Packs a linear's weight into the block's shard, in place of what may be there.

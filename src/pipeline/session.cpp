@@ -70,7 +70,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
     refuse_gradients();
   if (!store || !beside.empty())
     if (!statistics.empty() || runs_blocks()) load_calibration_data();
-  if (const at::Device device = open_device(job.device); !quantizer->takes(device.type()))
+  if (const at::Device device = open_device(job.device); !quantizer->takes(device))
     warnings.push_back("--device " + job.device + ": method " + job.method +
                        " with these options works on the processor; weights and statistics are "
                        "copied there");

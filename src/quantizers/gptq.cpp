@@ -129,10 +129,10 @@ class Gptq : public Quantizer {
 
   /// On a GPU: the factorization, the columns and what is fed forward; what comes behind them has
   /// no kernels there.
-  bool takes(at::DeviceType type) const override {
-    if (type == at::kCPU) return true;
+  bool takes(at::Device device) const override {
+    if (device.is_cpu()) return true;
     const bool plain = !settings_.weighted && !settings_.corrects && !settings_.improves();
-    return type == at::kCUDA && plain && !device_columns_unavailable();
+    return device.is_cuda() && plain && !device_columns_unavailable(device.index());
   }
 
   QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const override {

@@ -240,7 +240,8 @@ struct TwoColumns {
 // The stand-in's device memory is the host's.
 TEST(CudaBackend, RoundsColumnsThroughTheModuleIfPossible) {
   if (!on_host_module()) GTEST_SKIP() << "needs PTQ_CUDA_MODULE=" << PTQ_HOST_MODULE;
-  EXPECT_EQ(device_columns_unavailable(), std::nullopt);
+  EXPECT_EQ(device_columns_unavailable(host_module::kDevice), std::nullopt);
+  EXPECT_EQ(device_columns_unavailable(0), "no such device");  // the machine's other one is able
   TwoColumns columns;
   round_columns_on_device(host_module::kDevice, nullptr, columns.view);
   EXPECT_EQ(columns.q[1], 9);  // 0.7 misses −0.3, of which 0.9 go to the other
@@ -258,7 +259,7 @@ TEST(CudaBackend, RoundsColumnsThroughTheModuleIfPossible) {
 }
 
 TEST(CudaBackend, SaysWhyItIsUnavailableForColumnsIfPossible) {
-  const auto reason = device_columns_unavailable();
+  const auto reason = device_columns_unavailable(0);
   if (!reason) GTEST_SKIP() << "there is a device";
   TwoColumns columns;
   expect_refusal<UnsupportedError>([&] { round_columns_on_device(0, nullptr, columns.view); },

@@ -44,8 +44,13 @@ int32_t find_devices(int32_t* count, int32_t* first) {
   return kW4a16Ok;
 }
 
+int32_t check_device(int32_t device) {
+  if (device != ptq::host_module::kDevice) return refuse(kW4a16Unavailable, "no such device");
+  return kW4a16Ok;
+}
+
 int32_t create(int32_t device, W4a16Context** context) {
-  if (device != ptq::host_module::kDevice) return refuse(kW4a16BadArgument, "no such device");
+  if (const int32_t status = check_device(device); status != kW4a16Ok) return status;
   *context = std::make_unique<W4a16Context>().release();
   return kW4a16Ok;
 }
@@ -189,9 +194,10 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices, create,        destroy,   upload,
-                                release,       layer_bytes,  prepare,       forget,    multiply,
-                                synchronize,   stream,       round_columns, last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices,  check_device, create,
+                                destroy,       upload,        release,      layer_bytes,
+                                prepare,       forget,        multiply,     synchronize,
+                                stream,        round_columns, last_error};
   return &kApi;
 }
 

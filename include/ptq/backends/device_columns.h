@@ -30,8 +30,8 @@ struct DeviceColumns {
   double* error;  ///< [rows] Σ pivot·(rounding error)² − Σ added·miss² is added
 };
 
-/// Why there is no device that round_columns_on_device could use, or nothing.
-std::optional<std::string> device_columns_unavailable();
+/// Why round_columns_on_device cannot use the CUDA device of that index, or nothing.
+std::optional<std::string> device_columns_unavailable(int device);
 
 /// Queues q_k = round(w_k + Σ_{j<k} (w_j − q_j) R_jk) for `columns` in `stream`, a cudaStream_t of
 /// device `device` (null: its default stream), and returns without waiting; the arithmetic is

@@ -84,9 +84,9 @@ class Quantizer {
     return 0;
   }
 
-  /// Whether `quantize` takes weight and statistics that lie on a device of this type; the result
-  /// lies on the CPU.  Where it does not, it is given copies on the CPU.
-  virtual bool takes(at::DeviceType type) const { return type == at::kCPU; }
+  /// Whether `quantize` takes weight and statistics that lie on `device`; the result lies on the
+  /// CPU.  Where it does not, it is given copies on the CPU.
+  virtual bool takes(at::Device device) const { return device.is_cpu(); }
 
   /// True if `prepare_block` is to be called; then calibration data is needed.
   virtual bool prepares_blocks() const { return false; }

@@ -63,6 +63,8 @@ struct W4a16Api {
   int32_t version;  ///< kW4a16Version, or the table is another one
   /// Number of devices that can run the kernels, and the index of the first of them.
   int32_t (*find_devices)(int32_t* count, int32_t* first);
+  /// kW4a16Ok if the device of that index can run the kernels.
+  int32_t (*check_device)(int32_t device);
   /// Makes a context on the device of that index; kW4a16Unavailable if it cannot run the kernels.
   int32_t (*create)(int32_t device, W4a16Context** context);
   /// Waits for the context's stream and frees what it owns.
@@ -91,7 +93,7 @@ struct W4a16Api {
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 5;
+constexpr int32_t kW4a16Version = 6;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();

@@ -38,6 +38,10 @@ int32_t find_devices(int32_t* count, int32_t* first) {
   });
 }
 
+int32_t check_device(int32_t device) {
+  return guarded([&] { ptq::cuda::check_device(device); });
+}
+
 int32_t create(int32_t device, W4a16Context** context) {
   return guarded([&] { *context = std::make_unique<W4a16Context>(device).release(); });
 }
@@ -90,8 +94,9 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices, create,        destroy,   upload,
-                                release,       layer_bytes,  prepare,       forget,    multiply,
-                                synchronize,   stream,       round_columns, last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices,  check_device, create,
+                                destroy,       upload,        release,      layer_bytes,
+                                prepare,       forget,        multiply,     synchronize,
+                                stream,        round_columns, last_error};
   return &kApi;
 }
