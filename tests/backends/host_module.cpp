@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -157,6 +160,32 @@ int32_t synchronize(W4a16Context* /*context*/) {
   return kW4a16Ok;
 }
 
+int32_t measure(W4a16Context* /*context*/, int32_t number, W4a16Rates* rates) {
+  if (std::getenv(ptq::host_module::kWithoutCublas) != nullptr)
+    return refuse(kW4a16Unavailable, "libcublasLt is not there");
+  std::strcpy(rates->device, number == 0 ? "host, float16" : "host, bfloat16");
+  rates->cache_bytes = ptq::host_module::kCacheBytes;
+  rates->copy_bytes_per_second = ptq::host_module::kCopyRate;
+  rates->flops_per_second = ptq::host_module::kMatrixRate;
+  return kW4a16Ok;
+}
+
+int32_t time_products(W4a16Context* /*context*/, W4a16Timing* timing) {
+  namespace host = ptq::host_module;
+  const W4a16Layer& layer = *timing->layers[0];
+  if (timing->m == host::kFailingRows) return refuse(kW4a16Failure, "a bad launch");
+  if (timing->m == host::kTunedRows && timing->tune == 0) return refuse(kW4a16Failure, "not tuned");
+  const std::set<const W4a16Layer*> distinct(timing->layers, timing->layers + timing->count);
+  if (static_cast<int64_t>(distinct.size()) != timing->count ||
+      timing->count * layer_bytes(&layer) <= 3 * host::kCacheBytes)
+    return refuse(kW4a16Failure, "the weight stays in the cache");
+  const bool large = takes_large(timing->m, timing->path);
+  timing->packed_seconds = (large ? host::kLargeSeconds : host::kSmallSeconds) +
+                           (timing->graph != 0 ? 0 : host::kLaunchSeconds);
+  timing->dense_seconds = host::kDenseSeconds;
+  return kW4a16Ok;
+}
+
 void* stream(const W4a16Context* /*context*/) {
   return nullptr;
 }
@@ -194,10 +223,10 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices,  check_device, create,
-                                destroy,       upload,        release,      layer_bytes,
-                                prepare,       forget,        multiply,     synchronize,
-                                stream,        round_columns, last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices, check_device, create,        destroy,
+                                upload,        release,      layer_bytes,  prepare,       forget,
+                                multiply,      synchronize,  measure,      time_products, stream,
+                                round_columns, last_error};
   return &kApi;
 }
 

@@ -13,6 +13,15 @@ constexpr int64_t kLargeRows = 32;       ///< rows from which `auto` dequantizes
 constexpr int64_t kTunedRows = 47;       ///< rows of a product that fails unless it is tuned
 constexpr int64_t kNoRoomOut = 67;       ///< outputs of a weight that cannot be kept dequantized
 
+// What it claims to have measured: bytes and arithmetic operations a second, and seconds.
+constexpr int64_t kCacheBytes = 8192;
+constexpr double kCopyRate = 1e12, kMatrixRate = 4e12;
+constexpr double kSmallSeconds = 2e-6, kLargeSeconds = 3e-6;  ///< by packed weights, or not
+constexpr double kLaunchSeconds = 1e-6;                       ///< more without a graph
+constexpr double kDenseSeconds = 6e-6;
+/// Environment variable that takes cuBLASLt, without which nothing can be timed, away.
+constexpr char kWithoutCublas[] = "PTQ_HOST_MODULE_WITHOUT_CUBLAS";
+
 /// Symbol of a function without arguments: int64_t, how often a weight was dequantized so far.
 constexpr char kDequantizations[] = "ptq_host_module_dequantizations";
 /// As kDequantizations: how often for a single product, because it was not kept.

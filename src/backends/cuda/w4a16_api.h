@@ -59,6 +59,29 @@ struct W4a16Product {
   int32_t tune;
 };
 
+/// What a device does at best with numbers of a format.
+struct W4a16Rates {
+  char device[256];     ///< its name, ended by a zero
+  int64_t cache_bytes;  ///< of L2
+  /// Copying more than three times as much within the device; bytes read and bytes written count.
+  double copy_bytes_per_second;
+  double flops_per_second;  ///< cuBLASLt's fastest algorithm for large square matrices
+};
+
+/// What is to be timed, between events on the device and without copies from or to the host: x and
+/// y in the weight's 16-bit format, several of each, which take turns.
+struct W4a16Timing {
+  const W4a16Layer* const* layers;  ///< in host memory: copies of a weight, which take turns
+  int64_t count;                    ///< of layers
+  int64_t m;
+  int32_t path, tune;     ///< as in W4a16Product
+  int32_t graph;          ///< products are captured in a CUDA graph; else launched one by one
+  double seconds;         ///< to spend on packed products, and on dense ones
+  double packed_seconds;  ///< result: median of a product
+  double
+      dense_seconds;  ///< result: … of cuBLASLt's by the dequantized weight, padded inputs and all
+};
+
 struct W4a16Api {
   int32_t version;  ///< kW4a16Version, or the table is another one
   /// Number of devices that can run the kernels, and the index of the first of them.
@@ -84,6 +107,11 @@ struct W4a16Api {
   int32_t (*multiply)(W4a16Context* context, const W4a16Layer* layer, const W4a16Product* product);
   /// Waits for all that was queued.
   int32_t (*synchronize)(W4a16Context* context);
+  /// Measures the context's device with numbers of format `number`, which takes about a second;
+  /// kW4a16Unavailable without cuBLASLt.
+  int32_t (*measure)(W4a16Context* context, int32_t number, W4a16Rates* rates);
+  /// Fills in the results of `timing`; kW4a16Unavailable without cuBLASLt.
+  int32_t (*time_products)(W4a16Context* context, W4a16Timing* timing);
   /// The context's cudaStream_t.
   void* (*stream)(const W4a16Context* context);
   /// Queues the rounding of columns in `stream`, a cudaStream_t of the device of that index; needs
@@ -93,7 +121,7 @@ struct W4a16Api {
   const char* (*last_error)();
 };
 
-constexpr int32_t kW4a16Version = 6;
+constexpr int32_t kW4a16Version = 7;
 
 /// The only symbol that the module exports.
 [[gnu::visibility("default")]] const W4a16Api* ptq_w4a16_api();

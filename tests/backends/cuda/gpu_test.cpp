@@ -126,6 +126,41 @@ TEST_F(Gpu, ProductsAreWithinTheBoundIfPossible) {
   }
 }
 
+// No speed is asked for: only that both ways of launching are timed, and that graphs leave tickets
+// and workspaces as they found them.
+TEST_F(Gpu, TimesProductsAndGoesOnIfPossible) {
+  W4a16Rates rates{};
+  expect_ok(api_->measure(context_, 0, &rates));
+  EXPECT_GT(rates.copy_bytes_per_second, 1e10);
+  EXPECT_GT(rates.flops_per_second, 1e12);
+  EXPECT_GT(rates.cache_bytes, 0);
+  EXPECT_STRNE(rates.device, "");
+  CaseOptions options;
+  options.out = options.in = 1024;
+  options.group_size = 128;
+  const WeightCase weight(options);
+  const HostWeight packed = pack(weight.arrays(), options.number);
+  const auto layer = upload(packed), copy = upload(packed);
+  const std::vector<const W4a16Layer*> layers = {layer.get(), copy.get()};
+  const std::vector<float> x(2 * options.in, 0.5F);
+  for (const W4a16Path path : {kW4a16Small, kW4a16Large}) {
+    const std::vector<float> before = multiply(packed, layer.get(), x, path);
+    for (const int32_t graph : {0, 1}) {
+      W4a16Timing timing{};
+      timing.layers = layers.data();
+      timing.count = 2;
+      timing.m = 16;
+      timing.path = path;
+      timing.graph = graph;
+      timing.seconds = 0.03;
+      expect_ok(api_->time_products(context_, &timing));
+      EXPECT_GT(timing.packed_seconds, 1e-7);  // a kernel's start alone takes longer
+      EXPECT_GT(timing.dense_seconds, 1e-7);
+      EXPECT_EQ(multiply(packed, layer.get(), x, path), before);
+    }
+  }
+}
+
 TEST_F(Gpu, BadProductsAreRefusedIfPossible) {
   const WeightCase weight{CaseOptions{}};
   const auto layer = upload(pack(weight.arrays(), Number::kFp16));

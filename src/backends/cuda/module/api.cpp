@@ -78,6 +78,14 @@ int32_t synchronize(W4a16Context* context) {
   return guarded([&] { ptq::cuda::check(cudaStreamSynchronize(context->stream), "computing"); });
 }
 
+int32_t measure(W4a16Context* context, int32_t number, W4a16Rates* rates) {
+  return guarded([&] { context->measure(number, *rates); });
+}
+
+int32_t time_products(W4a16Context* context, W4a16Timing* timing) {
+  return guarded([&] { context->time_products(*timing); });
+}
+
 void* stream(const W4a16Context* context) {
   return context->stream;
 }
@@ -94,9 +102,9 @@ const char* last_error() {
 }  // namespace
 
 const W4a16Api* ptq_w4a16_api() {
-  static const W4a16Api kApi = {kW4a16Version, find_devices,  check_device, create,
-                                destroy,       upload,        release,      layer_bytes,
-                                prepare,       forget,        multiply,     synchronize,
-                                stream,        round_columns, last_error};
+  static const W4a16Api kApi = {kW4a16Version, find_devices, check_device, create,        destroy,
+                                upload,        release,      layer_bytes,  prepare,       forget,
+                                multiply,      synchronize,  measure,      time_products, stream,
+                                round_columns, last_error};
   return &kApi;
 }

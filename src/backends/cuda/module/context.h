@@ -39,6 +39,10 @@ struct W4a16Context {
   void prepare(W4a16Layer& layer, int64_t rows, int32_t path);
   /// Queues the product; waits for it if its operands are in host memory.  Throws Failure.
   void multiply(const W4a16Layer& layer, const W4a16Product& product);
+  /// Measures the device with numbers of format `number`.  Throws Failure.
+  void measure(int32_t number, W4a16Rates& rates);
+  /// Times products and fills in the results.  Throws Failure.
+  void time_products(W4a16Timing& timing);
 
   int device;
   int capability;  ///< 10 · major + minor

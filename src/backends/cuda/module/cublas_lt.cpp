@@ -6,6 +6,8 @@
 #include <cublasLt.h>
 #include <dlfcn.h>
 
+#include "stopwatch.h"
+
 namespace ptq::cuda {
 
 /// The functions of libcublasLt, looked up by name.
@@ -72,35 +74,6 @@ void check_blas(cublasStatus_t status, const char* what) {
   const W4a16Status code = status == CUBLAS_STATUS_ALLOC_FAILED ? kW4a16OutOfMemory : kW4a16Failure;
   throw Failure(code, std::string(what) + ": cuBLAS status " + std::to_string(status));
 }
-
-/// Times what is queued in a stream between two calls.
-class Stopwatch {
- public:
-  explicit Stopwatch(cudaStream_t stream) : stream_(stream) {
-    check(cudaEventCreate(&begin_), "making an event");
-    check(cudaEventCreate(&end_), "making an event");
-  }
-  ~Stopwatch() {
-    cudaEventDestroy(begin_);
-    cudaEventDestroy(end_);
-  }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
-  void begin() { check(cudaEventRecord(begin_, stream_), "recording an event"); }
-  /// Milliseconds since `begin`, for which it waits.
-  float end() {
-    check(cudaEventRecord(end_, stream_), "recording an event");
-    check(cudaEventSynchronize(end_), "multiplying");
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, begin_, end_), "timing");
-    return milliseconds;
-  }
-
- private:
-  cudaStream_t stream_;
-  cudaEvent_t begin_ = nullptr, end_ = nullptr;
-};
 
 cudaDataType type_of(Number number) {
   return number == Number::kFp16 ? CUDA_R_16F : CUDA_R_16BF;
@@ -191,7 +164,7 @@ void CublasLt::tune(Plan& plan, const DenseProduct& product, cudaStream_t stream
       plan.propose(static_cast<cublasLtHandle_t>(handle_), kProposals, proposals.data());
   Stopwatch watch(stream);
   cublasLtMatmulHeuristicResult_t fastest = plan.choice;
-  float least = std::numeric_limits<float>::infinity();
+  double least = std::numeric_limits<double>::infinity();
   for (int i = 0; i < count; ++i) {
     if (proposals[i].state != CUBLAS_STATUS_SUCCESS) continue;
     plan.choice = proposals[i];
@@ -200,9 +173,9 @@ void CublasLt::tune(Plan& plan, const DenseProduct& product, cudaStream_t stream
     for (int call = 0; call < kTimedCalls; ++call) {
       run(plan, product, stream);
     }
-    const float milliseconds = watch.end();
-    if (milliseconds >= least) continue;
-    least = milliseconds;
+    const double seconds = watch.end();
+    if (seconds >= least) continue;
+    least = seconds;
     fastest = proposals[i];
   }
   plan.choice = fastest;
