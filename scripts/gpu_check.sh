@@ -97,9 +97,11 @@ step 'build the emulated tests' cmake --build "$build" --target cuda_test
 step emulated timeout 300 "$build/bin/cuda_test" --gtest_brief=1
 step 'build the program' cmake --build "$build" --target ptq backends_test
 on_device "backend's contract" "$build/bin/backends_test" --gtest_filter='*RoundingBackendKeepsIt*:CudaBackend.ActivationsBeyond*'
-# The linears of Llama-3-8B.
-step 'bench gemm' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,4096 --shape 4096,6144 --shape 4096,14336 \
-  --shape 14336,4096 --rows 1,16,64,256,2048 --backend cuda
+# The linears of Llama-3-8B, operands on the device.
+for launch in plain graph; do
+  step "bench gemm, $launch" timeout 300 "$build/bin/ptq" bench gemm --shape 4096,4096 --shape 4096,6144 --shape 4096,14336 \
+    --shape 14336,4096 --rows 1,16,64,256,2048 --backend cuda --launch "$launch"
+done
 step 'bench gemm, cuBLASLt tuned' timeout 300 "$build/bin/ptq" bench gemm --shape 4096,14336 --rows 256,2048 --backend cuda \
   --set cuda.path=dequantize --set cuda.tune=true
 # A small model through LibTorch's CUDA part, held against the processor: perplexities within a thousandth of each other.

@@ -8,6 +8,7 @@
 
 #include "cuda/host_weight.h"
 #include "cuda/module_loader.h"
+#include "cuda_products.h"
 #include "ptq/backends/backend.h"
 #include "ptq/core/error.h"
 
@@ -16,101 +17,13 @@ namespace {
 
 using cuda::HostWeight;
 
-constexpr char kOtherBackend[] = "use --backend cpu";  // takes every 4-bit weight
-
-/// How products are computed.
-struct ProductSettings {
-  W4a16Path path = kW4a16Auto;
-  bool tune = false;
-};
-
-/// A device.  A context takes one call at a time.
-class Device {
- public:
-  Device(const W4a16Api& api, int index) : api_(api) { check(api.create(index, &context_)); }
-  ~Device() { api_.destroy(context_); }
-  Device(const Device&) = delete;
-  Device& operator=(const Device&) = delete;
-
-  W4a16Layer* upload(const W4a16Weight& weight) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    W4a16Layer* layer = nullptr;
-    check(api_.upload(context_, &weight, &layer));
-    return layer;
-  }
-  /// Whether there was memory for it.
-  bool prepare(W4a16Layer* layer, int64_t rows, W4a16Path path) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const int32_t status = api_.prepare(context_, layer, rows, path);
-    if (status != kW4a16OutOfMemory) check(status);
-    return status == kW4a16Ok;
-  }
-  void forget(W4a16Layer* layer) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    api_.forget(layer);
-  }
-  void release(W4a16Layer* layer) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    api_.release(layer);
-  }
-  int64_t bytes(const W4a16Layer* layer) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return api_.layer_bytes(layer);
-  }
-  void multiply(const W4a16Layer* layer, const W4a16Product& product) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    check(api_.multiply(context_, layer, &product));
-  }
-
- private:
-  void check(int32_t status) const {
-    cuda::check_status(api_, status, "backend cuda", kOtherBackend);
-  }
-
-  const W4a16Api& api_;
-  W4a16Context* context_ = nullptr;
-  std::mutex mutex_;
-};
-
-/// A weight on a device, which keeps it dequantized while anybody holds it so.
-class DeviceLayer {
- public:
-  DeviceLayer(std::shared_ptr<Device> device, const W4a16Weight& weight)
-      : device_(std::move(device)), layer_(device_->upload(weight)) {}
-  ~DeviceLayer() { device_->release(layer_); }
-  DeviceLayer(const DeviceLayer&) = delete;
-  DeviceLayer& operator=(const DeviceLayer&) = delete;
-
-  /// Whether there was memory for it; let_go() must follow then.  Counted and not left to a weak
-  /// pointer: one who comes between another's last breath and its let_go() must not lose the
-  /// weight.
-  bool hold(int64_t rows, W4a16Path path) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const bool held = device_->prepare(layer_, rows, path);
-    if (held) ++holders_;
-    return held;
-  }
-  void let_go() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (--holders_ == 0) device_->forget(layer_);
-  }
-  void multiply(const W4a16Product& product) const { device_->multiply(layer_, product); }
-  int64_t bytes() const { return device_->bytes(layer_); }
-
- private:
-  std::shared_ptr<Device> device_;
-  W4a16Layer* layer_;
-  std::mutex mutex_;
-  int holders_ = 0;
-};
-
 class CudaWeight : public PackedWeight {
  public:
-  CudaWeight(std::shared_ptr<Device> device, const HostWeight& weight,
+  CudaWeight(std::shared_ptr<CudaDevice> device, const HostWeight& weight,
              const ProductSettings& settings)
       : settings_(settings),
         number_(weight.number),
-        layer_(std::make_shared<DeviceLayer>(std::move(device), view_of(weight))) {}
+        layer_(std::make_shared<CudaLayer>(std::move(device), view_of(weight))) {}
 
   void multiply(const at::Tensor& x, const at::Tensor& y) const override {
     check_range(x);
@@ -147,13 +60,13 @@ class CudaWeight : public PackedWeight {
                                std::to_string(row) + ", input " + std::to_string(found - values) +
                                " is beyond the largest number of the weight's format, " +
                                (number_ == cuda::Number::kFp16 ? "float16" : "bfloat16"),
-                           kOtherBackend);
+                           kOtherThanCuda);
     }
   }
 
   ProductSettings settings_;
   cuda::Number number_;
-  std::shared_ptr<DeviceLayer> layer_;
+  std::shared_ptr<CudaLayer> layer_;
 };
 
 class Cuda : public GemmBackend {
@@ -174,7 +87,13 @@ class Cuda : public GemmBackend {
   }
 
   std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
-                                     const SparseWeight* sparse) const override;
+                                     const SparseWeight* sparse) const override {
+    return std::make_unique<CudaWeight>(device(), host_weight(weight, sparse), settings_);
+  }
+
+  std::unique_ptr<DeviceProducts> on_device(const QuantizedTensor& weight) const override {
+    return std::make_unique<CudaProducts>(device(), host_weight(weight, nullptr), settings_);
+  }
 
   bool exact() const override { return false; }
   // Below cpu, which takes every 4-bit weight: `auto` does not run what no device has confirmed
@@ -182,25 +101,27 @@ class Cuda : public GemmBackend {
   int priority() const override { return 5; }
 
  private:
-  std::shared_ptr<Device> device() const {
+  HostWeight host_weight(const QuantizedTensor& weight, const SparseWeight* sparse) const;
+
+  std::shared_ptr<CudaDevice> device() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (const auto reason = unavailable())
-      throw UnsupportedError("backend cuda: " + *reason, kOtherBackend);
+      throw UnsupportedError("backend cuda: " + *reason, kOtherThanCuda);
     const cuda::CudaModule& module = cuda::cuda_module();
-    if (device_ == nullptr) device_ = std::make_shared<Device>(*module.api, module.first_device);
+    if (device_ == nullptr)
+      device_ = std::make_shared<CudaDevice>(*module.api, module.first_device);
     return device_;
   }
 
   ProductSettings settings_;
   mutable std::mutex mutex_;
-  mutable std::shared_ptr<Device> device_;  ///< made when the first weight is packed
+  mutable std::shared_ptr<CudaDevice> device_;  ///< made when the first weight is packed
 };
 
-std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
-                                         const SparseWeight* sparse) const {
+HostWeight Cuda::host_weight(const QuantizedTensor& weight, const SparseWeight* sparse) const {
   if (const auto reason = unsupported({weight.scheme, 0, 0, false, false})) {
     throw UnsupportedError("backend cuda: " + *reason,
-                           weight.scheme.bits == 4 ? kOtherBackend : "use --backend reference");
+                           weight.scheme.bits == 4 ? kOtherThanCuda : "use --backend reference");
   }
   if (sparse != nullptr) sparse->check(weight.out_features(), weight.in_features());
   const QuantizedTensor c{weight.q.contiguous(), weight.scale.contiguous(),
@@ -222,9 +143,9 @@ std::unique_ptr<PackedWeight> Cuda::pack(const QuantizedTensor& weight,
   const std::optional<cuda::Number> number = cuda::exact_number(arrays);
   if (!number) {
     throw UnsupportedError("backend cuda: neither float16 nor bfloat16 holds every scale exactly",
-                           kOtherBackend);
+                           kOtherThanCuda);
   }
-  return std::make_unique<CudaWeight>(device(), cuda::pack(arrays, *number), settings_);
+  return cuda::pack(arrays, *number);
 }
 
 }  // namespace

@@ -7,17 +7,16 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "ptq/backends/rotation.h"
 #include "ptq/backends/selection.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/error.h"
-#include "ptq/report/table.h"
 
 namespace ptq {
 namespace {
 
 constexpr int kRounds = 3;  // in which backends and BLAS take turns: shared machines drift
 constexpr size_t kLeastCalls = 3;
-constexpr size_t kMostCopies = 256;  // small shapes: enough for the prefetcher to lose its way
 
 QuantizedTensor random_weight(const GemmShape& shape, const QuantScheme& scheme) {
   const int64_t groups = scheme.groups(shape.in);
@@ -41,23 +40,44 @@ struct Contender {
   std::vector<double> seconds;
 };
 
+/// A backend that is timed on its own device.
+struct DeviceContender {
+  std::string name;
+  std::unique_ptr<DeviceProducts> products;
+};
+
+double flops_of(const GemmShape& shape, int64_t rows) {
+  return 2.0 * static_cast<double>(rows) * static_cast<double>(shape.in * shape.out);
+}
+
 /// One shape: the copies of its weights.
 class ShapeBench {
  public:
-  ShapeBench(const GemmBenchSettings& settings, const GemmShape& shape, const MachineRates& machine)
+  ShapeBench(const GemmBenchSettings& settings, const std::vector<BackendSelection>& selections,
+             const GemmShape& shape, const MachineRates& machine)
       : settings_(settings), shape_(shape), machine_(machine) {
-    for (const std::string& name : settings.backends)
-      add_backend(name);
-    add_blas();
+    for (size_t i = 0; i < selections.size(); ++i)
+      add_backend(settings.backends[i], selections[i]);
+    if (!contenders_.empty()) add_blas();
   }
 
+  const std::vector<DeviceContender>& on_devices() const { return on_devices_; }
+
   void run(int64_t rows, std::vector<GemmTiming>& timings) {
-    if (contenders_.size() == 1) return;  // BLAS alone
+    if (!contenders_.empty()) run_here(rows, timings);
+    for (const DeviceContender& contender : on_devices_) {
+      if (settings_.progress) settings_.progress(contender.name);
+      timings.push_back(timing(contender, rows));
+    }
+  }
+
+ private:
+  void run_here(int64_t rows, std::vector<GemmTiming>& timings) {
     const auto row_bytes = static_cast<double>(rows) * sizeof(float);
     std::vector<at::Tensor> x, y;
-    for (size_t left = copies_of(row_bytes * static_cast<double>(shape_.in)); left > 0; --left)
+    for (int64_t left = copies_of(row_bytes * static_cast<double>(shape_.in)); left > 0; --left)
       x.push_back(at::randn({rows, shape_.in}));
-    for (size_t left = copies_of(row_bytes * static_cast<double>(shape_.out)); left > 0; --left)
+    for (int64_t left = copies_of(row_bytes * static_cast<double>(shape_.out)); left > 0; --left)
       y.push_back(at::empty({rows, shape_.out}));
     for (Contender& contender : contenders_)
       contender.seconds.clear();
@@ -69,32 +89,33 @@ class ShapeBench {
       timings.push_back(timing(contenders_[i], rows, blas));
   }
 
- private:
-  size_t copies_of(double bytes) const {
-    const double copies = 3.0 * static_cast<double>(machine_.cache_bytes) / bytes;
-    return copies < kMostCopies ? 1 + static_cast<size_t>(copies) : kMostCopies;
-  }
+  int64_t copies_of(double bytes) const { return rotating_copies(bytes, machine_.cache_bytes); }
 
-  void add_backend(const std::string& name) {
-    Json settings = Json::object();
-    if (settings_.backend_settings.contains(name))
-      settings[name] = settings_.backend_settings.at(name);
-    const BackendSelection selection(name, settings);
+  void add_backend(const std::string& name, const BackendSelection& selection) {
     const QuantizedTensor weight = random_weight(shape_, settings_.scheme);
     NamedBackend chosen;
+    std::unique_ptr<DeviceProducts> products;
     try {
       chosen = selection.choose(shape_of(weight, nullptr));
+      products = chosen.backend->on_device(weight);
     } catch (const UnsupportedError&) {
       if (!settings_.skip_unsupported) throw;
       return;
     }
-    const GemmBackend& backend = *chosen.backend;
+    if (products != nullptr)
+      on_devices_.push_back({name, std::move(products)});
+    else
+      add_here(name, *chosen.backend, weight);
+  }
+
+  void add_here(const std::string& name, const GemmBackend& backend,
+                const QuantizedTensor& weight) {
     Contender contender;
     contender.name = name;
     contender.has_floor = backend.exact();
     std::shared_ptr<const PackedWeight> packed = backend.pack(weight, nullptr);
     contender.weight_bytes = static_cast<double>(packed->bytes());
-    for (size_t left = copies_of(contender.weight_bytes); left > 0; --left) {
+    for (int64_t left = copies_of(contender.weight_bytes); left > 0; --left) {
       if (packed == nullptr) packed = backend.pack(weight, nullptr);
       contender.copies.push_back(
           [packed](const at::Tensor& x, const at::Tensor& y) { packed->multiply(x, y); });
@@ -107,7 +128,7 @@ class ShapeBench {
     Contender contender;
     contender.name = "blas";
     contender.weight_bytes = static_cast<double>(shape_.in * shape_.out) * sizeof(float);
-    for (size_t left = copies_of(contender.weight_bytes); left > 0; --left) {
+    for (int64_t left = copies_of(contender.weight_bytes); left > 0; --left) {
       const at::Tensor weight = at::randn({shape_.out, shape_.in});
       contender.copies.push_back([weight](const at::Tensor& x, const at::Tensor& y) {
         at::Tensor result = y;
@@ -145,20 +166,41 @@ class ShapeBench {
     timing.shape = shape_;
     timing.rows = rows;
     timing.seconds = median(contender);
-    timing.blas_seconds = blas;
+    timing.dense = "BLAS float32";
+    timing.dense_seconds = blas;
     const auto elements = static_cast<double>(rows * (shape_.in + shape_.out));
     timing.bytes = contender.weight_bytes + elements * sizeof(float);
-    timing.flops = 2.0 * static_cast<double>(rows) * static_cast<double>(shape_.in * shape_.out);
+    timing.flops = flops_of(shape_, rows);
     if (contender.has_floor)
       timing.floor_seconds = std::max(timing.bytes / machine_.read_bytes_per_second,
                                       timing.flops / machine_.flops_per_second);
     return timing;
   }
 
+  GemmTiming timing(const DeviceContender& contender, int64_t rows) const {
+    const DeviceRates& device = contender.products->rates();
+    const DeviceTiming measured =
+        contender.products->time(rows, settings_.launch, settings_.seconds);
+    GemmTiming timing;
+    timing.backend = contender.name;
+    timing.shape = shape_;
+    timing.rows = rows;
+    timing.launch = settings_.launch == Launch::kGraph ? "graph" : "plain";
+    timing.seconds = measured.seconds;
+    timing.dense = device.dense;
+    timing.dense_seconds = measured.dense_seconds;
+    timing.bytes = measured.bytes;
+    timing.flops = flops_of(shape_, rows);
+    timing.floor_seconds = std::max(timing.bytes / device.copy_bytes_per_second,
+                                    timing.flops / device.flops_per_second);
+    return timing;
+  }
+
   const GemmBenchSettings& settings_;
   GemmShape shape_;
   const MachineRates& machine_;
-  std::vector<Contender> contenders_;  ///< BLAS last
+  std::vector<Contender> contenders_;  ///< in host memory; BLAS last, unless there is no other
+  std::vector<DeviceContender> on_devices_;
 };
 
 void check(const GemmBenchSettings& settings) {
@@ -179,10 +221,34 @@ void check(const GemmBenchSettings& settings) {
                         "leave --backend out for all that run here");
 }
 
+/// Each measured backend with its options.
+std::vector<BackendSelection> selections_of(const GemmBenchSettings& settings) {
+  std::vector<BackendSelection> selections;
+  for (const std::string& name : settings.backends) {
+    Json own = Json::object();
+    if (settings.backend_settings.contains(name)) own[name] = settings.backend_settings.at(name);
+    selections.emplace_back(name, own);
+  }
+  return selections;
+}
+
+/// Adds the devices of `contenders` that are not listed yet.
+void list_devices(const std::vector<DeviceContender>& contenders,
+                  std::vector<GemmDevice>& devices) {
+  for (const DeviceContender& contender : contenders) {
+    const DeviceRates& rates = contender.products->rates();
+    const bool listed = std::any_of(devices.begin(), devices.end(), [&](const GemmDevice& device) {
+      return device.backend == contender.name && device.rates.dense == rates.dense;
+    });
+    if (!listed) devices.push_back({contender.name, rates});
+  }
+}
+
 }  // namespace
 
 GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings) {
   check(settings);
+  const std::vector<BackendSelection> selections = selections_of(settings);
   GemmBenchResult result;
   result.scheme = settings.scheme;
   result.threads = at::get_num_threads();
@@ -190,70 +256,16 @@ GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings) {
   if (settings.progress) settings.progress("the machine");
   result.machine = measure_machine();
   for (const GemmShape& shape : settings.shapes) {
-    ShapeBench bench(settings, shape, result.machine);
+    ShapeBench bench(settings, selections, shape, result.machine);
+    if (settings.launch == Launch::kGraph && bench.on_devices().empty())
+      throw ConfigError(
+          "no measured backend launches products on a device, so that there is no graph",
+          "leave --launch out");
+    list_devices(bench.on_devices(), result.devices);
     for (const int64_t rows : settings.rows)
       bench.run(rows, result.timings);
   }
   return result;
-}
-
-Json GemmTiming::to_json() const {
-  return {{"backend", backend},
-          {"in", shape.in},
-          {"out", shape.out},
-          {"rows", rows},
-          {"seconds", seconds},
-          {"blas_seconds", blas_seconds},
-          {"bytes_per_second", bytes / seconds},
-          {"flops_per_second", flops / seconds},
-          {"floor_seconds", floor_seconds ? Json(*floor_seconds) : Json()},
-          {"share_of_floor", floor_seconds ? Json(*floor_seconds / seconds) : Json()},
-          {"times_blas", blas_seconds / seconds}};
-}
-
-Json GemmBenchResult::to_json() const {
-  Json json = {{"threads", threads},
-               {"instruction_set", instruction_set},
-               {"scheme", scheme.name()},
-               {"read_bytes_per_second", machine.read_bytes_per_second},
-               {"flops_per_second", machine.flops_per_second},
-               {"cache_bytes", machine.cache_bytes},
-               {"timings", Json::array()}};
-  for (const GemmTiming& timing : timings)
-    json["timings"].push_back(timing.to_json());
-  return json;
-}
-
-std::string GemmBenchResult::csv() const {
-  std::string text =
-      "backend,in,out,rows,seconds,blas_seconds,bytes_per_second,flops_per_second,floor_seconds\n";
-  for (const GemmTiming& timing : timings) {
-    const Json json = timing.to_json();
-    text += timing.backend;
-    for (const char* key : {"in", "out", "rows", "seconds", "blas_seconds", "bytes_per_second",
-                            "flops_per_second", "floor_seconds"})
-      text += "," + (json.at(key).is_null() ? "" : json.at(key).dump());
-    text += "\n";
-  }
-  return text;
-}
-
-std::string GemmBenchResult::table() const {
-  std::string text = std::to_string(threads) + " threads, " + instruction_set + ", " +
-                     scheme.name() + "; memory is read at " +
-                     fixed(machine.read_bytes_per_second * 1e-9, 1) +
-                     " GB/s, BLAS multiplies float32 at " +
-                     fixed(machine.flops_per_second * 1e-9, 1) + " GFLOP/s\n";
-  Table table(
-      {"backend", "K x N", "rows", "us", "GB/s", "GFLOP/s", "floor us", "% of floor", "x BLAS"});
-  for (const GemmTiming& one : timings)
-    table.add({one.backend, std::to_string(one.shape.in) + " x " + std::to_string(one.shape.out),
-               std::to_string(one.rows), fixed(one.seconds * 1e6, 0),
-               fixed(one.bytes / one.seconds * 1e-9, 2), fixed(one.flops / one.seconds * 1e-9, 1),
-               one.floor_seconds ? fixed(*one.floor_seconds * 1e6, 0) : "",
-               one.floor_seconds ? fixed(100 * *one.floor_seconds / one.seconds, 1) : "",
-               fixed(one.blas_seconds / one.seconds, 2)});
-  return text + table.text();
 }
 
 }  // namespace ptq

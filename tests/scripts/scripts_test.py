@@ -70,9 +70,9 @@ class Scripts(unittest.TestCase):
             os.makedirs(self.path("scripts"), exist_ok=True)
             shutil.copy(os.path.join(ROOT, "scripts", name), self.path("scripts"))
         script = self.path("scripts/gpu_check.sh")
-        cases = (("echo no compiler; exit 3", 1, {"FAILED (3)": 4, "FAILED (127)": 13, "no compiler": 4}),
+        cases = (("echo no compiler; exit 3", 1, {"FAILED (3)": 4, "FAILED (127)": 14, "no compiler": 4}),
                  # Tests that only skip are no check.
-                 (MAKES_SKIPPING_TESTS, 1, {"ok, ": 17, "no device was used": 2}))
+                 (MAKES_SKIPPING_TESTS, 1, {"ok, ": 18, "no device was used": 2}))
         for cmake, status, found in cases:
             self.program("bin/cmake", "#!/bin/bash\n" + cmake + "\n")
             self.program("bin/nvcc", "#!/bin/sh\n")  # no other folder is looked into
@@ -81,7 +81,8 @@ class Scripts(unittest.TestCase):
             self.assertEqual(result.returncode, status, result.stderr)
             with open(self.path("out/results.md"), encoding="utf-8") as file:
                 text = file.read()
-            for title in ("configure", "build the kernels", "device", "emulated", "backend's contract", "bench gemm"):
+            for title in ("configure", "build the kernels", "device", "emulated", "backend's contract", "bench gemm, plain",
+                          "bench gemm, graph"):
                 self.assertIn(f"\n## {title}\n", text)
             self.assertEqual({part: text.count(part) for part in found}, found, text)
 

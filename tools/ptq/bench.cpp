@@ -16,6 +16,7 @@ struct BenchArgs {
   std::string model;
   std::vector<std::string> shapes, backends, settings;
   std::vector<int64_t> rows = {1, 12, 256};
+  std::string launch = "plain";
   int64_t group_size = 128;
   bool asymmetric = false, csv = false;
 };
@@ -55,6 +56,7 @@ void run_bench(const BenchArgs& args, CommonArgs& common) {
     throw ConfigError("bench gemm needs shapes", "name a model's directory or --shape K,N");
   settings.rows = args.rows;
   settings.scheme = {4, args.group_size, !args.asymmetric};
+  settings.launch = args.launch == "graph" ? Launch::kGraph : Launch::kPlain;
   settings.backends = args.backends;
   settings.backend_settings = parse_settings(args.settings);
   settings.skip_unsupported = args.backends.empty();
@@ -79,7 +81,8 @@ void add_bench(CLI::App& app, CommonArgs& common) {
   command->require_subcommand(1);
   auto args = std::make_shared<BenchArgs>();
   CLI::App* gemm = command->add_subcommand(
-      "gemm", "Products by 4-bit weights against the machine's floor and its BLAS");
+      "gemm",
+      "Products by 4-bit weights against the floor and the dense product of the machine or device");
   gemm->add_option("model", args->model, "Directory whose linears give the shapes")
       ->type_name("MODEL");
   gemm->add_option("--shape", args->shapes, "Inputs and outputs of a linear; may be repeated")
@@ -99,6 +102,11 @@ void add_bench(CLI::App& app, CommonArgs& common) {
   gemm->add_option("--set", args->settings, "Option of a backend: NAME.key=value; see ptq list")
       ->type_name("SETTING")
       ->allow_extra_args(false);
+  gemm->add_option("--launch", args->launch,
+                   "How products reach a backend's device: each by itself, or many as a CUDA graph")
+      ->check(CLI::IsMember({"plain", "graph"}))
+      ->type_name("HOW")
+      ->capture_default_str();
   gemm->add_flag("--csv", args->csv, "Print comma-separated values");
   add_common(*gemm, common);
   gemm->callback([args, &common] { run_bench(*args, common); });

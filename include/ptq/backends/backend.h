@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "ptq/backends/device_products.h"
 #include "ptq/core/registry.h"
 #include "ptq/quant/quantized_tensor.h"
 #include "ptq/quant/sparse_weight.h"
@@ -62,6 +63,13 @@ class GemmBackend {
   /// UnsupportedError where `unsupported` has a reason, std::logic_error as SparseWeight::check.
   virtual std::unique_ptr<PackedWeight> pack(const QuantizedTensor& weight,
                                              const SparseWeight* sparse) const = 0;
+
+  /// Products by `weight`, which it takes, to be timed where its operands lie, for a backend that
+  /// works on a device of its own; else null.  Throws UnsupportedError as `pack`, and for what only
+  /// a timing needs; Error for what the device reports.
+  virtual std::unique_ptr<DeviceProducts> on_device(const QuantizedTensor& /*weight*/) const {
+    return nullptr;
+  }
 
   /// Whether it multiplies in float32.  Else it rounds activations and weight to 16 bits first, and
   /// what PackedWeight::multiply says of last bits holds for neither.
