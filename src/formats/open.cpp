@@ -12,22 +12,34 @@
 namespace ptq {
 namespace {
 
-/// The "quantization_config", null for a full-precision directory.  AutoGPTQ used to write it into
-/// quantize_config.json alone.
+/// What AutoGPTQ and AutoAWQ used to write beside the model, into a file alone; null if neither
+/// did.
+Json read_legacy_config(const std::filesystem::path& directory) {
+  for (const char* name : {"quantize_config.json", "quant_config.json"}) {
+    const std::filesystem::path file = directory / name;
+    if (!std::filesystem::exists(file)) continue;
+    Json legacy = read_json_file(file, int64_t{1} << 24);
+    if (legacy.is_object() && !legacy.contains("quant_method"))
+      legacy["quant_method"] = legacy.contains("w_bit") ? "awq" : "gptq";
+    return legacy;
+  }
+  return nullptr;
+}
+
+/// The "quantization_config", null for a full-precision directory.
 Json find_quantization_config(const Checkpoint& checkpoint) {
   const Json& config = checkpoint.config();
   for (const char* key : {"quantization_config", "compression_config"})
     if (config.contains(key) && !config.at(key).is_null()) return config.at(key);
-  const std::filesystem::path alone = checkpoint.directory() / "quantize_config.json";
   for (const std::string& name : checkpoint.names()) {
     const size_t dot = name.rfind('.');
     const std::string last = dot == std::string::npos ? name : name.substr(dot + 1);
     if (last != "qweight" && last != "weight_packed") continue;
-    if (last == "weight_packed" || !std::filesystem::exists(alone))
+    Json legacy;
+    if (last == "qweight") legacy = read_legacy_config(checkpoint.directory());
+    if (legacy.is_null())
       throw FormatError(checkpoint.directory().string() + ": " + name +
                         " is quantized, but config.json has no quantization_config");
-    Json legacy = read_json_file(alone, int64_t{1} << 24);
-    if (legacy.is_object() && !legacy.contains("quant_method")) legacy["quant_method"] = "gptq";
     return legacy;
   }
   return nullptr;

@@ -118,7 +118,7 @@ class Inspection(CliTestCase):
     def test_list_names_every_plugin_with_its_options(self):
         listed = json.loads(self.succeed("list", "--json").stdout)
         self.assertLessEqual({"rtn", "gptq"}, set(listed["quantizer"]))
-        self.assertLessEqual({"compressed-tensors", "gptq", "gptq_v2"}, set(listed["format"]))
+        self.assertLessEqual({"awq", "compressed-tensors", "gptq", "gptq_v2"}, set(listed["format"]))
         self.assertLessEqual({"llama", "mistral", "qwen2", "qwen3", "opt"}, set(listed["family"]))
         self.assertIn("damping", [option["key"] for option in listed["quantizer"]["gptq"]["options"]])
 

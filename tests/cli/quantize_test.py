@@ -11,19 +11,48 @@ import unittest
 
 from support import CALIBRATION, FAST, HELDOUT, MODEL, PTQ, CliTestCase, file_hashes, load_json, run
 
+DATA = FAST[:6]  # the calibration data alone
+
 
 class Output(CliTestCase):
+    def evaluated(self, layout, *options):
+        """The perplexity of what is written as `layout`, after ptq verify, and the quantization_config."""
+        out = self.path(layout)
+        self.succeed("quantize", MODEL, "--format", layout, "--out", out, "--overwrite", *DATA, *options)
+        self.succeed("verify", out)
+        result = self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "4", "--json")
+        config = load_json(os.path.join(out, "config.json"))["quantization_config"]
+        return json.loads(result.stdout)["model"]["perplexity"], config
+
     def test_every_method_and_format_makes_a_directory_that_verifies_and_evaluates(self):
+        # The layouts hold the same integers and scales, so the same model.
+        def same_in(layouts, *options):
+            perplexities = {layout: self.evaluated(layout, "--group-size", "64", *options)[0] for layout in layouts}
+            self.assertEqual(len(set(perplexities.values())), 1, perplexities)
+
         for method in ("rtn", "gptq", "awq", "autoround"):
-            perplexities = []
-            for layout in ("compressed-tensors", "gptq", "gptq_v2"):
-                out = self.path(f"{method}-{layout}")
-                self.succeed("quantize", MODEL, "--method", method, "--format", layout, "--out", out, *FAST)
-                self.succeed("verify", out)
-                result = self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "4", "--json")
-                perplexities.append(json.loads(result.stdout)["model"]["perplexity"])
-            # The layouts hold the same integers and scales, so the same model.
-            self.assertEqual(len(set(perplexities)), 1, perplexities)
+            same_in(("compressed-tensors", "gptq", "gptq_v2"), "--method", method, "--bits", "3")
+        same_in(("compressed-tensors", "gptq", "gptq_v2", "awq"), "--method", "awq")
+        same_in(("compressed-tensors", "gptq_v2", "awq"), "--asymmetric", "--skip", "layers.1.*up_proj")
+
+    def test_several_schemes_are_one_model_in_every_layout_that_holds_them(self):
+        mixed = ("--method", "rtn", "--group-size", "64", "--override", "down_proj:bits=8,group_size=32",
+                 "--override", "self_attn:bits=2", "--skip", r"layers\.1\.mlp")
+        tensors, config = self.evaluated("compressed-tensors", *mixed)
+        self.assertEqual(sorted(group["weights"]["num_bits"] for group in config["config_groups"].values()), [2, 4, 8])
+        for layout in ("gptq", "gptq_v2"):
+            perplexity, config = self.evaluated(layout, *mixed)
+            self.assertEqual(perplexity, tensors, layout)
+            self.assertEqual({rule[:2] for rule in config["dynamic"]}, {"+:", "-:"})
+        self.fail_with(4, ["one group size"], "quantize", MODEL, "--format", "awq", "--method", "rtn", "--group-size", "64",
+                       "--override", "down_proj:group_size=32", "--out", self.path("refused"))
+
+    def test_an_awq_directory_runs_packed_and_is_told_of(self):
+        out = self.path("out")
+        self.succeed("quantize", MODEL, "--format", "awq", "--method", "rtn", "--group-size", "64", "--out", out)
+        result = self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "4", "--backend", "cpu", "--json")
+        self.assertEqual(json.loads(result.stdout)["backends"], {"cpu": 28})
+        self.assertEqual(json.loads(self.succeed("inspect", out, "--json").stdout)["format"], "awq")
 
     def test_side_files_are_copied_and_the_rest_is_inventoried(self):
         out = self.path("out")

@@ -25,7 +25,7 @@ class FormatContract : public testing::TestWithParam<std::string> {
 struct Shape {
   int64_t out, in;
 };
-constexpr Shape kShapes[] = {{64, 64}, {100, 72}, {32, 96}, {7, 65}, {3, 1}, {128, 384}};
+constexpr Shape kShapes[] = {{64, 64}, {100, 72}, {32, 96}, {7, 65}, {3, 1}, {128, 384}, {8, 80}};
 
 template <class Body>
 void for_each_case(const Body& body) {
@@ -118,14 +118,8 @@ TEST_P(FormatContract, ReadsItsOwnConfigAndNoOther) {
     EXPECT_EQ(formats().make(name)->reads(config), name == GetParam()) << name;
 }
 
-TEST_P(FormatContract, PlanOfItsOwnConfigIsTheWrittenOneAlsoWhenMixed) {
-  FormatContext context = uniform_context(llama_sites(3), {4, 32, true});
-  for (LinearSite& site : context.sites) {
-    if (site.name.find("down_proj") != std::string::npos) context.plan[site.name] = {8, -1, true};
-    if (site.name.find("layers.1.self_attn") != std::string::npos) context.plan.erase(site.name);
-  }
-  context.plan["model.layers.2.mlp.up_proj"] = {4, 64, true};
-  ASSERT_FALSE(format_->unsupported(context).has_value());
+/// The plan that a reader finds in what `format` writes for `context`.
+QuantPlan read_back(const CheckpointFormat& format, const FormatContext& context) {
   MapSource source({});
   for (const LinearSite& site : context.sites) {
     const auto found = context.plan.find(site.name);
@@ -133,13 +127,41 @@ TEST_P(FormatContract, PlanOfItsOwnConfigIsTheWrittenOneAlsoWhenMixed) {
       source.tensors[site.name + ".weight"] = at::zeros({1});
       continue;
     }
-    source.tensors.merge(format_->pack(
+    source.tensors.merge(format.pack(
         site, random_weight(found->second, site.out_features, site.in_features), at::kHalf));
   }
+  EXPECT_TRUE(format.notes(context.plan, source).empty());
   // As it comes back from a file.
-  const Json config = Json::parse(format_->config(context).dump());
-  EXPECT_EQ(format_->plan(config, context.sites, source), context.plan);
-  EXPECT_TRUE(format_->notes(context.plan, source).empty());
+  return format.plan(Json::parse(format.config(context).dump()), context.sites, source);
+}
+
+TEST_P(FormatContract, PlanOfItsOwnConfigIsTheWrittenOne) {
+  for (const bool symmetric : {true, false})
+    for (const int64_t group : {-1, 32}) {
+      FormatContext context = uniform_context(llama_sites(3), {4, group, symmetric});
+      if (format_->unsupported(context.sites[0], {4, group, symmetric})) continue;
+      EXPECT_EQ(read_back(*format_, context), context.plan);
+      for (const LinearSite& site : context.sites)
+        if (site.name.find("layers.1.self_attn") != std::string::npos)
+          context.plan.erase(site.name);
+      context.plan.erase("model.layers.2.mlp.up_proj");
+      ASSERT_FALSE(format_->unsupported(context).has_value());
+      EXPECT_EQ(read_back(*format_, context), context.plan);
+    }
+}
+
+TEST_P(FormatContract, PlanOfAMixedConfigIsTheWrittenOneOrRefused) {
+  FormatContext context = uniform_context(llama_sites(3), {4, 32, true});
+  for (LinearSite& site : context.sites) {
+    if (site.name.find("down_proj") != std::string::npos) context.plan[site.name] = {8, -1, true};
+    if (site.name.find("layers.1.self_attn") != std::string::npos) context.plan.erase(site.name);
+  }
+  context.plan["model.layers.2.mlp.up_proj"] = {4, 64, true};
+  if (const auto reason = format_->unsupported(context)) {
+    EXPECT_FALSE(reason->empty());
+    return;
+  }
+  EXPECT_EQ(read_back(*format_, context), context.plan);
 }
 
 TEST_P(FormatContract, RefusesAQuantizedLayerThatIsNoSite) {

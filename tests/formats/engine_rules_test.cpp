@@ -40,6 +40,11 @@ TEST(EngineRules, FollowTheTableForUniformSchemes) {
   EXPECT_FALSE(loads("compressed-tensors", "llama.cpp", uniform({3, 32, true})));
   EXPECT_FALSE(loads("compressed-tensors", "llama.cpp", uniform({4, -1, true})));
   EXPECT_TRUE(loads("gptq", "llama.cpp", uniform({4, -1, true})));
+  for (const bool symmetric : {true, false})
+    for (const char* engine : {"vLLM", "transformers", "SGLang"})
+      EXPECT_TRUE(loads("awq", engine, uniform({4, 128, symmetric}))) << engine;
+  EXPECT_FALSE(loads("awq", "llama.cpp", uniform({4, 128, false})));
+  EXPECT_FALSE(loads("awq", "vLLM", uniform({4, 16, false})));
 }
 
 TEST(EngineRules, SayWhyNot) {

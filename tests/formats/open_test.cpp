@@ -153,6 +153,17 @@ TEST_F(Open, ReadsTheConfigThatAutoGptqWroteBesideTheModel) {
   EXPECT_EQ(open().format, "gptq");
 }
 
+TEST_F(Open, ReadsTheConfigThatAutoAwqWroteBesideTheModel) {
+  quantize_as("awq");
+  std::ofstream(directory_ / "quant_config.json")
+      << Json({{"w_bit", 4}, {"q_group_size", 32}, {"zero_point", true}, {"version", "GEMM"}})
+             .dump();
+  config_.erase("quantization_config");
+  const OpenedModel opened = open();
+  EXPECT_EQ(opened.format, "awq");
+  EXPECT_EQ(opened.plan.begin()->second, (QuantScheme{4, 32, true}));
+}
+
 TEST_F(Open, PackedTensorsWithoutAConfigAreAFault) {
   quantize_as("gptq");
   config_.erase("quantization_config");
@@ -160,7 +171,7 @@ TEST_F(Open, PackedTensorsWithoutAConfigAreAFault) {
 }
 
 TEST_F(Open, RefusesOtherQuantizersByName) {
-  for (const char* method : {"awq", "bitsandbytes", "fp8"}) {
+  for (const char* method : {"hqq", "bitsandbytes", "fp8"}) {
     config_["quantization_config"] = {{"quant_method", method}};
     refused_as(method);
   }
