@@ -19,13 +19,25 @@ namespace {
 /// What the process holds before any model data: LibTorch and its libraries.
 constexpr int64_t kBaseBytes = int64_t{220} << 20;
 
-/// The options for the plug-in `name`; a name that this run does not use is an error.
-Json options_of(const QuantizeJob& job, const std::string& name) {
+void refuse_unused_options(const QuantizeJob& job) {
   for (const auto& item : job.plugin_options.items())
     if (item.key() != job.method && item.key() != job.format)
       throw ConfigError("--set " + item.key() + ".…: this run uses no plug-in of that name",
                         "it uses " + job.method + " and " + job.format + "; see ptq list");
-  return job.plugin_options.value(name, Json::object());
+}
+
+/// The options for the format, or else for the method.  Where both have one name, an option is the
+/// format's if that knows it.
+Json options_of(const QuantizeJob& job, bool for_format) {
+  Json options = job.plugin_options.value(for_format ? job.format : job.method, Json::object());
+  if (job.method != job.format) return options;
+  Json of_format = Json::object();
+  for (const OptionInfo& info : formats().options(job.format)) {
+    if (!options.contains(info.key)) continue;
+    of_format[info.key] = options.at(info.key);
+    options.erase(info.key);
+  }
+  return for_format ? of_format : options;
 }
 
 }  // namespace
@@ -37,10 +49,11 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   if (!input.format.empty())
     throw UnsupportedError(job.model.string() + " is already quantized (" + input.format + ")",
                            "start from the full-precision checkpoint");
-  quantizer = quantizers().make(job.method, options_of(job, job.method));
+  refuse_unused_options(job);
+  quantizer = quantizers().make(job.method, options_of(job, /*for_format=*/false));
   statistics = StatisticSet(quantizer->statistics());
   block_statistics = StatisticSet(quantizer->block_statistics());
-  format = formats().make(job.format, options_of(job, job.format));
+  format = formats().make(job.format, options_of(job, /*for_format=*/true));
   sites = input.model->sites();
   for (const LinearSite& site : sites) {
     site_of[site.name] = &site;

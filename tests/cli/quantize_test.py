@@ -54,6 +54,13 @@ class Output(CliTestCase):
         self.assertEqual(json.loads(result.stdout)["backends"], {"cpu": 28})
         self.assertEqual(json.loads(self.succeed("inspect", out, "--json").stdout)["format"], "awq")
 
+    def test_a_method_has_its_options_also_beside_a_format_of_its_name(self):
+        for name, option in (("gptq", "grid=minmax"), ("awq", "rows=64")):
+            self.succeed("quantize", MODEL, "--method", name, "--format", name, "--group-size", "64", *DATA,
+                         "--set", f"{name}.{option}", "--out", self.path(name))
+        self.fail_with(2, ["quantizer gptq", "rows"], "quantize", MODEL, "--format", "gptq", "--group-size", "64", *DATA,
+                       "--set", "gptq.rows=64", "--out", self.path("refused"))
+
     def test_side_files_are_copied_and_the_rest_is_inventoried(self):
         out = self.path("out")
         self.succeed("quantize", MODEL, "--method", "rtn", "--out", out, "--group-size", "64")
