@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include "output_error.h"
 #include "session.h"
 
 namespace ptq::detail {
@@ -28,10 +29,11 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   session.listener.poll();
   double seconds = 0;
   QuantizedSite quantized;
+  const at::Tensor original = linear.weight();
   {
     const Stopwatch watch(seconds);
-    const at::Device device = linear.weight().device();
-    const at::Tensor weight = linear.weight().to(working_device(session, device));
+    const at::Device device = original.device();
+    const at::Tensor weight = original.to(working_device(session, device));
     quantized = with_context("quantizing " + site.name, [&] {
       return session.quantizer->quantize({site, weight, stats, session.dtype_of(site)},
                                          planned->second);
@@ -40,6 +42,11 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
     if (session.calibrated()) linear.set_weight(quantized.weight.dequantize().to(device));
   }
   session.seconds.quantize += seconds;
+  if (session.job.measure_outputs) {
+    const Stopwatch watch(session.seconds.statistics);
+    quantized.relative_error =
+        relative_output_error(original, quantized.weight, stats.sum(kOutputStatistic));
+  }
   for (const std::string& fallback : quantized.fallbacks)
     session.listener.warning(site.name + ": " + fallback);
   SiteReport report{site.name,         site.block,          site.out_features,

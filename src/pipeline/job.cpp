@@ -6,28 +6,30 @@ Json QuantizeJob::to_json() const {
   Json files = Json::array();
   for (const auto& file : calibration.files)
     files.push_back(file.filename().string());
-  return {{"method", method},
-          {"format", format},
-          {"bits", plan.scheme.bits},
-          {"group_size", plan.scheme.group_size},
-          {"symmetric", plan.scheme.symmetric},
-          {"skip", plan.skip},
-          {"override", plan.overrides},
-          {"plan", plan.decided ? plan.decided->to_json() : Json()},
-          {"on_odd_shape", plan.odd_shape},
-          {"options", plugin_options},
-          {"calibration", files},
-          {"samples", calibration.samples},
-          {"seqlen", calibration.seqlen},
-          {"windows", calibration.windows},
-          {"seed", calibration.seed},
-          // Our own sums are the same for any number of threads; LibTorch divides a sum over a
-          // whole tensor of more than 32768 elements among them, so that the last digit of a
-          // reported error, and of the mean diagonal of so wide a Gram matrix, depends on it.
-          {"threads", threads},
-          {"device", device},
-          {"memory_limit_bytes", memory_limit_bytes},
-          {"max_fallbacks", max_fallbacks}};
+  Json json = {{"method", method},
+               {"format", format},
+               {"bits", plan.scheme.bits},
+               {"group_size", plan.scheme.group_size},
+               {"symmetric", plan.scheme.symmetric},
+               {"skip", plan.skip},
+               {"override", plan.overrides},
+               {"plan", plan.decided ? plan.decided->to_json() : Json()},
+               {"on_odd_shape", plan.odd_shape},
+               {"options", plugin_options},
+               {"calibration", files},
+               {"samples", calibration.samples},
+               {"seqlen", calibration.seqlen},
+               {"windows", calibration.windows},
+               {"seed", calibration.seed},
+               // Our own sums are the same for any number of threads; LibTorch divides a sum over a
+               // whole tensor of more than 32768 elements among them, so that the last digit of a
+               // reported error, and of the mean diagonal of so wide a Gram matrix, depends on it.
+               {"threads", threads},
+               {"device", device},
+               {"memory_limit_bytes", memory_limit_bytes},
+               {"max_fallbacks", max_fallbacks}};
+  if (measure_outputs) json["measure_outputs"] = true;
+  return json;
 }
 
 }  // namespace ptq

@@ -7,6 +7,7 @@
 
 #include "calibration_windows.h"
 #include "input_identity.h"
+#include "output_error.h"
 #include "ptq/core/version.h"
 #include "ptq/io/json.h"
 #include "ptq/io/memory.h"
@@ -40,6 +41,14 @@ Json options_of(const QuantizeJob& job, bool for_format) {
   return for_format ? of_format : options;
 }
 
+/// The statistics that the method reads, and what its error is measured by if that is asked for.
+std::vector<std::string> statistics_for(const QuantizeJob& job, const Quantizer& quantizer) {
+  std::vector<std::string> names = quantizer.statistics();
+  if (job.measure_outputs && std::find(names.begin(), names.end(), kOutputStatistic) == names.end())
+    names.emplace_back(kOutputStatistic);
+  return names;
+}
+
 }  // namespace
 
 Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
@@ -51,7 +60,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
                            "start from the full-precision checkpoint");
   refuse_unused_options(job);
   quantizer = quantizers().make(job.method, options_of(job, /*for_format=*/false));
-  statistics = StatisticSet(quantizer->statistics());
+  statistics = StatisticSet(statistics_for(job, *quantizer));
   block_statistics = StatisticSet(quantizer->block_statistics());
   format = formats().make(job.format, options_of(job, /*for_format=*/true));
   sites = input.model->sites();
@@ -192,6 +201,8 @@ void Session::estimate() {
     sums = std::max(sums, statistics.bytes({site}));
     if (const auto planned = plan.plan.find(site.name); planned != plan.plan.end()) {
       workspace = std::max(workspace, quantizer->workspace_bytes(site));
+      if (job.measure_outputs)
+        workspace = std::max(workspace, output_error_bytes(site.out_features, site.in_features));
       output_bytes += packed_bytes(site, planned->second) -
                       tensor_bytes(*input.checkpoint, site.name + ".weight");
     }

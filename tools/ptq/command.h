@@ -35,6 +35,7 @@ void add_stats(CLI::App& app, CommonArgs& common);
 void add_sensitivity(CLI::App& app, CommonArgs& common);
 void add_plan(CLI::App& app, CommonArgs& common);
 void add_eval(CLI::App& app, CommonArgs& common);
+void add_compare(CLI::App& app, CommonArgs& common);
 void add_bench(CLI::App& app, CommonArgs& common);
 void add_inspect(CLI::App& app, CommonArgs& common);
 void add_verify(CLI::App& app, CommonArgs& common);

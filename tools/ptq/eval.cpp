@@ -7,36 +7,22 @@
 #include "progress.h"
 #include "ptq/eval/evaluate.h"
 #include "ptq/eval/gates.h"
-#include "ptq/eval/windows.h"
 #include "ptq/formats/open.h"
-#include "ptq/io/dataset.h"
 #include "ptq/io/memory.h"
-#include "ptq/io/tokenizer.h"
 #include "ptq/model/device.h"
 #include "ptq/report/table.h"
+#include "window_options.h"
 
 namespace ptq::cli {
 namespace {
 
 struct EvalArgs {
-  std::string model, reference, text, tokens, baseline, write_baseline, backend = "auto";
+  std::string model, reference, baseline, write_baseline, backend = "auto";
   std::vector<std::string> settings;
-  PerplexityRequest request;
+  WindowArgs windows;
   std::optional<double> max_perplexity, max_kl;
   double tolerance = 0.01;
 };
-
-WindowPlan plan_windows(const EvalArgs& args, const CausalLM& model) {
-  if (args.text.empty() == args.tokens.empty())
-    throw ConfigError("eval needs a text or token ids, one of them",
-                      "--text FILE or --tokens FILE.json");
-  const int64_t vocab = model.config().vocab;
-  if (!args.tokens.empty())
-    return windows_of_rows(load_token_rows(args.tokens, vocab), args.request.windows);
-  const auto tokenizer = Tokenizer::open(args.model);
-  return make_windows(load_tokens_text(args.text, *tokenizer, vocab), args.request,
-                      tokenizer->bos());
-}
 
 std::string perplexity_line(const std::string& name, const PerplexityResult& result) {
   return name + ": perplexity " + fixed(result.perplexity, 4) + " +/- " +
@@ -119,7 +105,7 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   GateRequest gates{args.max_perplexity, args.max_kl, std::nullopt, args.tolerance};
   if (!args.baseline.empty()) gates.baseline = read_baseline(args.baseline);
   if (args.max_kl && !reference.model) throw ConfigError("--max-kl needs a --reference");
-  const WindowPlan plan = plan_windows(args, *opened.model);
+  const WindowPlan plan = args.windows.plan(args.model, opened.model->config());
   for (const OpenedModel* one : {&opened, static_cast<const OpenedModel*>(&reference)})
     for (const std::string& note : one->notes)
       progress.warning(note);
@@ -178,24 +164,7 @@ void add_eval(CLI::App& app, CommonArgs& common) {
   command->add_option("model", args->model, "Hugging Face directory, full precision or quantized")
       ->required()
       ->type_name("MODEL");
-  command->add_option("--text", args->text, "Text to evaluate on, UTF-8")->type_name("FILE");
-  command->add_option("--tokens", args->tokens, "Rows of token ids instead, [[id, ...], ...]")
-      ->type_name("FILE");
-  command
-      ->add_option("--protocol", args->request.protocol,
-                   "How the text is cut: gptq, llama.cpp or sliding")
-      ->check(CLI::IsMember({"gptq", "llama.cpp", "sliding"}))
-      ->type_name("NAME")
-      ->capture_default_str();
-  command->add_option("--seqlen", args->request.seqlen, "Tokens a window")
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--stride", args->request.stride, "Step of the sliding protocol")
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--windows", args->request.windows, "The first so many windows; -1: all")
-      ->type_name("N")
-      ->capture_default_str();
+  args->windows.declare(*command);
   command->add_option("--reference", args->reference, "Compare with this directory token by token")
       ->type_name("DIR");
   command

@@ -21,7 +21,11 @@ struct QuantizeJob {
   std::filesystem::path stats;
   int64_t memory_limit_bytes = -1;  ///< of the process; -1: the machine's memory
   int max_fallbacks = 0;            ///< more end the run with NumericalError
-  bool verify = true;               ///< read every quantized tensor back and compare
+  /// Report every linear's error by the outputs, of whatever method: collects the Gram matrices of
+  /// the inputs, for which calibration data is needed, and takes QuantizedSite::relative_error's
+  /// definition with the full-precision weight.
+  bool measure_outputs = false;
+  bool verify = true;  ///< read every quantized tensor back and compare
   bool resume = false, overwrite = false;
   /// What at::set_num_threads was given, for the manifest and the comparison on --resume.  The run
   /// works on at::get_num_threads() processors whatever stands here.

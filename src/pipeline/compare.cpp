@@ -1,0 +1,191 @@
+#include "ptq/pipeline/compare.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <limits>
+#include <set>
+#include <system_error>
+
+#include <stdlib.h>
+
+#include "calibration_windows.h"
+#include "ptq/backends/selection.h"
+#include "ptq/formats/open.h"
+#include "ptq/model/device.h"
+#include "ptq/pipeline/quantize.h"
+#include "ptq/quantizers/quantizer.h"
+#include "ptq/report/table.h"
+#include "session.h"
+
+namespace ptq {
+namespace {
+
+/// Where the checkpoints lie: a directory of the user's, or a temporary one that goes with this.
+class Scratch {
+ public:
+  explicit Scratch(const std::filesystem::path& keep) : path_(keep), temporary_(keep.empty()) {
+    if (temporary_) {
+      std::string name = (std::filesystem::temp_directory_path() / "ptq-compare-XXXXXX").string();
+      if (::mkdtemp(name.data()) == nullptr)
+        throw ResourceError(
+            "cannot make the directory " + name + ": " + std::generic_category().message(errno),
+            "set TMPDIR to a place with room, or give --keep DIR");
+      path_ = name;
+      return;
+    }
+    if (std::filesystem::exists(keep) && !std::filesystem::is_empty(keep))
+      throw ConfigError("--keep " + keep.string() + " exists and is not empty",
+                        "name a new directory");
+    std::filesystem::create_directories(keep);
+  }
+  ~Scratch() {
+    if (temporary_) remove(path_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  std::filesystem::path of(const CompareRow& row) const {
+    return path_ / (row.label + "-" + row.scheme.name());
+  }
+  /// Removes what a row left, unless it is to be kept.
+  void done_with(const CompareRow& row) const {
+    if (temporary_) remove(of(row));
+  }
+
+ private:
+  static void remove(const std::filesystem::path& path) {
+    std::error_code ignored;  // what is left is in a temporary directory
+    std::filesystem::remove_all(path, ignored);
+  }
+
+  std::filesystem::path path_;
+  bool temporary_;
+};
+
+void check_label(const std::string& label, const std::string& text) {
+  const bool plain = std::all_of(label.begin(), label.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_';
+  });
+  if (label.empty() || !plain)
+    throw ConfigError("the label of --methods " + text + " is not made of letters, digits, - and _",
+                      "it names a directory and what --set LABEL.key=value means");
+}
+
+/// The rows to fill, with every method's name, label and options checked.
+std::vector<CompareRow> make_rows(const CompareJob& job) {
+  std::vector<CompareRow> rows;
+  std::set<std::string> labels;
+  for (const std::string& text : job.methods) {
+    const size_t equals = text.find('=');
+    CompareRow row;
+    row.label = text.substr(0, equals);
+    row.method = equals == std::string::npos ? text : text.substr(equals + 1);
+    check_label(row.label, text);
+    if (!labels.insert(row.label).second)
+      throw ConfigError("--methods " + row.label + " is given twice",
+                        "give one a label of its own: label=" + row.method);
+    row.options = job.plugin_options.value(row.label, Json::object());
+    quantizers().make(row.method, row.options);
+    for (const QuantScheme& scheme : job.schemes) {
+      scheme.check();
+      row.scheme = scheme;
+      rows.push_back(row);
+    }
+  }
+  for (size_t i = 0; i < job.schemes.size(); ++i)
+    if (std::find(job.schemes.begin(), job.schemes.begin() + static_cast<std::ptrdiff_t>(i),
+                  job.schemes[i]) != job.schemes.begin() + static_cast<std::ptrdiff_t>(i))
+      throw ConfigError("--schemes " + job.schemes[i].name() + " is given twice");
+  if (rows.empty()) throw ConfigError("nothing to compare", "--methods and --schemes name it");
+  for (const auto& item : job.plugin_options.items())
+    if (!labels.count(item.key()))
+      throw ConfigError("--set " + item.key() + ".…: no method has that label", "see --methods");
+  return rows;
+}
+
+QuantizeJob quantize_job(const CompareJob& job, const CompareRow& row,
+                         const std::filesystem::path& out) {
+  QuantizeJob quantize;
+  quantize.model = job.model;
+  quantize.out = out;
+  quantize.method = row.method;
+  quantize.format = job.format;
+  quantize.plan.scheme = row.scheme;
+  quantize.plan.skip = job.skip;
+  quantize.plan.odd_shape = job.odd_shape;
+  if (!row.options.empty()) quantize.plugin_options[row.method] = row.options;
+  quantize.calibration = job.calibration;
+  quantize.memory_limit_bytes = job.memory_limit_bytes;
+  // A fallback is a figure of the comparison, not its end.
+  quantize.max_fallbacks = std::numeric_limits<int>::max();
+  quantize.measure_outputs = true;
+  quantize.threads = job.threads;
+  quantize.device = job.device;
+  quantize.command = job.command;
+  return quantize;
+}
+
+/// Fills `row`.
+void run_row(const CompareJob& job, const OpenedModel& reference, const std::filesystem::path& out,
+             CompareRow& row, ProgressListener& listener) {
+  const QuantizeReport report = quantize_checkpoint(quantize_job(job, row, out), listener);
+  row.bits_per_weight = report.bits_per_weight();
+  for (const SiteReport& site : report.sites)
+    row.output_errors.emplace_back(site.name, site.relative_error);
+  row.fallbacks = report.fallbacks();
+  row.output_bytes = report.output_bytes;
+  row.quantize_seconds = report.seconds.quantize;
+  row.run_seconds = report.wall_seconds;
+  const at::Device device = open_device(job.device);
+  const BackendSelection backends("auto");
+  const OpenedModel quantized = open_directory(out, device.is_cpu() ? &backends : nullptr, device);
+  EvalSettings settings;
+  settings.progress = [&](const EvalProgress&) { listener.poll(); };
+  row.evaluation = evaluate(*quantized.model, reference.model.get(), job.windows, settings);
+}
+
+bool is_interruption(const std::exception& error) {
+  return exit_code_of(error) == InterruptedError("").exit_code();
+}
+
+}  // namespace
+
+CompareReport compare_methods(const CompareJob& job, ProgressListener& listener) {
+  CompareReport report;
+  const detail::Stopwatch watch(report.seconds);
+  report.rows = make_rows(job);
+  formats().make(job.format);
+  if (job.windows.windows.empty()) throw ConfigError("there is no window to evaluate");
+  const OpenedModel reference = open_directory(job.model, nullptr, open_device(job.device));
+  if (!reference.format.empty())
+    throw UnsupportedError(job.model.string() + " is already quantized (" + reference.format + ")",
+                           "start from the full-precision checkpoint");
+  // Read by every run again; here so that a fault ends the comparison and not each of its rows.
+  report.calibration =
+      detail::read_calibration(job.calibration, job.model, reference.model->config()).report;
+  report.windows_sha256 = job.windows.sha256();
+  const Scratch scratch(job.keep);
+  size_t number = 0;
+  for (CompareRow& row : report.rows) {
+    listener.note("comparing " + row.label + " " + row.scheme.name() + " (" +
+                  std::to_string(++number) + " of " + std::to_string(report.rows.size()) + ")");
+    listener.poll();
+    try {
+      run_row(job, reference, scratch.of(row), row, listener);
+      report.reference = row.evaluation.reference;
+      listener.note(row.label + " " + row.scheme.name() + ": perplexity " +
+                    fixed(row.evaluation.model.perplexity, 4) + ", KL " +
+                    fixed(row.evaluation.kl->mean_nats, 5) + " nats");
+    } catch (const std::exception& error) {
+      if (is_interruption(error)) throw;
+      row.failure = describe(error);
+      row.exit_code = exit_code_of(error);
+      listener.warning(row.label + " " + row.scheme.name() + " has no figures: " + row.failure);
+    }
+    scratch.done_with(row);
+  }
+  return report;
+}
+
+}  // namespace ptq

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""`ptq compare` as a user meets it: the table, the JSON, what fails and what stays behind."""
+import json
+import os
+import unittest
+
+from support import CALIBRATION, HELDOUT, MODEL, CliTestCase
+
+DATA = ("--calibration", CALIBRATION, "--samples", "4", "--seqlen", "64", "--text", HELDOUT, "--eval-seqlen", "64", "--eval-windows", "2")
+
+
+class Compare(CliTestCase):
+    def setUp(self):
+        super().setUp()
+        os.mkdir(self.path("tmp"))
+        self.environment = {**os.environ, "TMPDIR": self.path("tmp")}
+
+    def tearDown(self):
+        self.assertEqual(os.listdir(self.path("tmp")), [])
+
+    def test_every_method_and_scheme_is_a_row(self):
+        result = self.succeed("compare", "--set", "fast.preset=fast", "--schemes", "w4g64,w3g64-asym", "--linears", *DATA,
+                              "--methods", "rtn,fast=gptq", MODEL, env=self.environment)
+        lines = result.stdout.splitlines()
+        for label in ("rtn", "fast"):
+            for scheme in ("w4g64", "w3g64-asym"):
+                self.assertEqual(sum(line.split()[:2] == [label, scheme] for line in lines), 1, result.stdout)
+        self.assertEqual(sum(line.startswith("model.layers.") for line in lines), 28)
+        self.assertIn("(4 of 4)", result.stderr)
+
+    def test_the_json_has_the_figures_of_quantize_and_eval(self):
+        report = json.loads(self.succeed("compare", MODEL, "--methods", "gptq", "--schemes", "w3g64", "--json", *DATA,
+                                         env=self.environment).stdout)
+        row = report["rows"][0]
+        out = self.path("alone")
+        self.succeed("quantize", MODEL, "--method", "gptq", "--bits", "3", "--group-size", "64", *DATA[:6], "--out", out)
+        alone = json.loads(self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "2", "--reference", MODEL, "--json").stdout)
+        self.assertEqual(row["evaluation"]["perplexity"], alone["model"]["perplexity"])
+        self.assertEqual(row["kl"]["mean_nats"], alone["kl"]["mean_nats"])
+        self.assertEqual(report["windows_sha256"], alone["windows_sha256"])
+        self.assertEqual(report["reference"]["perplexity"], alone["reference"]["perplexity"])
+        self.assertEqual(len(row["relative_output_errors"]), 28)
+        self.assertEqual(report["calibration"]["windows_used"], 4)
+
+    def test_a_failed_run_costs_its_row_and_the_exit_code(self):
+        result = self.fail_with(4, ["1 of 2 runs"], "compare", MODEL, "--methods", "rtn", "--schemes", "w3g64,w4g64", "--format", "awq",
+                                "--json", *DATA, env=self.environment)
+        rows = json.loads(result.stdout)["rows"]
+        self.assertIn("3 bits", rows[0]["failure"])
+        self.assertGreater(rows[1]["evaluation"]["perplexity"], 1)
+
+    def test_misuse_ends_with_its_exit_code_before_any_work(self):
+        for mention, args in ((["gptp", "rtn"], ("--methods", "rtn,gptp")), (["w4"], ("--methods", "rtn", "--schemes", "w4")),
+                              (["--set awq"], ("--methods", "rtn", "--set", "awq.rows=4")), (["rtn is given twice"], ("--methods", "rtn,rtn"))):
+            result = self.fail_with(2, mention, "compare", MODEL, *args, *DATA, env=self.environment)
+            self.assertNotIn("comparing", result.stderr)
+        self.fail_with(2, ["--text"], "compare", MODEL, "--methods", "rtn", *DATA[:6], env=self.environment)
+        self.fail_with(2, ["--calibration"], "compare", MODEL, "--methods", "rtn", *DATA[6:], env=self.environment)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
