@@ -140,6 +140,7 @@ void run_row(const CompareJob& job, const OpenedModel& reference, const std::fil
   const at::Device device = open_device(job.device);
   const BackendSelection backends("auto");
   const OpenedModel quantized = open_directory(out, device.is_cpu() ? &backends : nullptr, device);
+  listener.begin("evaluating", 1, 0);
   EvalSettings settings;
   settings.progress = [&](const EvalProgress&) { listener.poll(); };
   row.evaluation = evaluate(*quantized.model, reference.model.get(), job.windows, settings);

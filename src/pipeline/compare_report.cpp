@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "ptq/pipeline/compare.h"
@@ -73,9 +74,10 @@ std::string CompareReport::text() const {
     const KlResult& kl = row.evaluation.kl.value();
     table.add({row.label, row.scheme.name(), fixed(row.bits_per_weight, 3),
                fixed(row.mean_output_error(), 5), fixed(kl.mean_nats, 5),
-               fixed(kl.standard_error, 5), fixed(row.evaluation.model.perplexity, 4),
-               fixed(100 * kl.top1_agreement, 2), std::to_string(row.fallbacks),
-               fixed(row.quantize_seconds, 1), fixed(row.run_seconds, 1)});
+               std::isfinite(kl.standard_error) ? fixed(kl.standard_error, 5) : "-",
+               fixed(row.evaluation.model.perplexity, 4), fixed(100 * kl.top1_agreement, 2),
+               std::to_string(row.fallbacks), fixed(row.quantize_seconds, 1),
+               fixed(row.run_seconds, 1)});
   }
   std::string text = table.text();
   if (reference)

@@ -19,16 +19,20 @@ using ::testing::HasSubstr;
 
 namespace fs = std::filesystem;
 
-/// Counts what is begun, and interrupts at a call of poll.
+/// Counts what is begun, and interrupts within the part `interrupted`.
 struct Listener : ProgressListener {
-  void begin(const std::string&, int64_t, int64_t) override { ++begun; }
+  void begin(const std::string& what, int64_t, int64_t) override {
+    ++begun;
+    within = what;
+  }
   void step(int64_t, const std::string&) override {}
   void note(const std::string&) override {}
   void warning(const std::string& line) override { warnings.push_back(line); }
   void poll() override {
-    if (++polls == interrupt_at) throw InterruptedError("interrupted");
+    if (!interrupted.empty() && within == interrupted) throw InterruptedError("interrupted");
   }
-  int begun = 0, polls = 0, interrupt_at = -1;
+  int begun = 0;
+  std::string within, interrupted;
   std::vector<std::string> warnings;
 };
 
@@ -172,10 +176,17 @@ TEST_F(Compare, WhatIsWrongWithTheQuestionIsSaidBeforeAnyWork) {
 }
 
 TEST_F(Compare, AnInterruptionIsNoRow) {
-  compare_methods(job_, listener_);
-  Listener second;
-  second.interrupt_at = listener_.polls - 1;  // within the last evaluation
-  EXPECT_THROW(compare_methods(job_, second), InterruptedError);
+  for (const char* part : {"quantizing", "evaluating"}) {
+    Listener listener;
+    listener.interrupted = part;
+    try {
+      compare_methods(job_, listener);
+      ADD_FAILURE() << "not interrupted while " << part;
+    } catch (const std::exception& error) {
+      EXPECT_EQ(exit_code_of(error), InterruptedError("").exit_code()) << describe(error);
+    }
+    EXPECT_THAT(listener.warnings, testing::IsEmpty());
+  }
 }
 
 TEST_F(Compare, SaysThatThereIsNoPlaceForTheCheckpoints) {
