@@ -46,6 +46,9 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
     const Stopwatch watch(session.seconds.statistics);
     quantized.relative_error =
         relative_output_error(original, quantized.weight, stats.sum(kOutputStatistic));
+    if (session.quantizer->refines_blocks())
+      result.measures.emplace(site.name,
+                              BlockResult::Measure{original, stats.sum(kOutputStatistic)});
   }
   for (const std::string& fallback : quantized.fallbacks)
     session.listener.warning(site.name + ": " + fallback);
@@ -114,8 +117,12 @@ void refine(Session& session, Block& block, const Block& original, CalibrationSt
     report.details.update(found->second.details);
     for (const std::string& fallback : found->second.fallbacks)
       session.listener.warning(report.name + ": " + fallback), report.fallbacks.push_back(fallback);
+    if (const auto with = result.measures.find(report.name); with != result.measures.end())
+      report.relative_error =
+          relative_output_error(with->second.weight, found->second.weight, with->second.gram);
     pack(session, *session.site_of.at(report.name), std::move(found->second.weight), result);
   }
+  result.measures.clear();
   for (Stage& stage : block.stages())
     for (Linear& linear : stage.linears)
       if (better.count(linear.site().name) > 0)

@@ -209,6 +209,8 @@ void Session::estimate() {
   }
   for (const auto& entry : block_sites) {
     sums = std::max(sums, block_statistics.bytes(entry.second));
+    if (job.measure_outputs && quantizer->refines_blocks())
+      sums = std::max(sums, statistics.bytes(entry.second));
     if (!calibrated()) continue;
     workspace = std::max(
         {workspace, quantizer->prepare_bytes(entry.second, tokens.size(0), tokens.size(1)),

@@ -4,9 +4,13 @@
 #include <cstdlib>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../../src/pipeline/calibration_windows.h"
+#include "../../src/pipeline/output_error.h"
+#include "ptq/calib/sweep.h"
 #include "ptq/core/error.h"
 #include "ptq/formats/open.h"
 #include "ptq/pipeline/quantize.h"
@@ -121,6 +125,37 @@ TEST_F(Compare, MeasuresOutputErrorsAsGptqDoesItself) {
     const double own = quantized.sites[i].relative_error;
     EXPECT_NEAR(report.rows[0].output_errors[i].second, own, 1e-3 * own);
   }
+}
+
+// Learning changes codes after a linear was measured; its own figure is of other windows.
+TEST_F(Compare, MeasuresARefinedBlockOnceMore) {
+  QuantizeJob job;
+  job.model = job_.model;
+  job.method = "autoround";
+  job.plugin_options = {{"autoround", {{"iterations", 5}, {"start", "rtn"}}}};
+  job.plan.scheme = {3, 64, true};
+  job.calibration = job_.calibration;
+  const auto errors = [&](bool measure) {
+    job.measure_outputs = measure;
+    job.out = work_ / (measure ? "measured" : "own");
+    return quantize_checkpoint(job, listener_);
+  };
+  const QuantizeReport own = errors(false), measured = errors(true);
+  const OpenedModel model = open_directory(job.model), quantized = open_directory(job.out);
+  // The first linears' inputs are those of the full-precision model, whatever is learned.
+  const LinearSite first = model.model->sites().front();
+  const auto windows = detail::read_calibration(job.calibration, job.model, model.model->config());
+  StatisticSet gram({"gram"});
+  const at::NoGradGuard no_grad;
+  auto block = model.model->load_block(0);
+  const at::Tensor states = embed_sequences(*model.model, windows.tokens, {});
+  const SiteStats stats = collect_stages(*block, states, gram, {}).front();
+  const QuantizedTensor weight =
+      quantized.layout->unpack(first, job.plan.scheme, *quantized.checkpoint);
+  const double expected = detail::relative_output_error(block->stages()[0].linears[0].weight(),
+                                                        weight, stats.sum("gram"));
+  EXPECT_NEAR(measured.sites[0].relative_error, expected, 1e-5 * expected);
+  EXPECT_NE(own.sites[0].relative_error, measured.sites[0].relative_error);
 }
 
 TEST_F(Compare, ALowerOutputErrorThanRoundToNearestIsSeen) {
