@@ -257,11 +257,12 @@ GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings) {
   result.machine = measure_machine();
   for (const GemmShape& shape : settings.shapes) {
     ShapeBench bench(settings, selections, shape, result.machine);
-    if (settings.launch == Launch::kGraph && bench.on_devices().empty())
+    list_devices(bench.on_devices(), result.devices);
+    const bool last = &shape == &settings.shapes.back();
+    if (settings.launch == Launch::kGraph && last && result.devices.empty())
       throw ConfigError(
           "no measured backend launches products on a device, so that there is no graph",
           "leave --launch out");
-    list_devices(bench.on_devices(), result.devices);
     for (const int64_t rows : settings.rows)
       bench.run(rows, result.timings);
   }

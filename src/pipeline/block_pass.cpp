@@ -47,8 +47,7 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
     quantized.relative_error =
         relative_output_error(original, quantized.weight, stats.sum(kOutputStatistic));
     if (session.quantizer->refines_blocks())
-      result.measures.emplace(site.name,
-                              BlockResult::Measure{original, stats.sum(kOutputStatistic)});
+      result.measures.emplace(site.name, stats.sum(kOutputStatistic));
   }
   for (const std::string& fallback : quantized.fallbacks)
     session.listener.warning(site.name + ": " + fallback);
@@ -116,10 +115,12 @@ void refine(Session& session, Block& block, const Block& original, CalibrationSt
     report.relative_error = found->second.relative_error;
     report.details.update(found->second.details);
     for (const std::string& fallback : found->second.fallbacks)
-      session.listener.warning(report.name + ": " + fallback), report.fallbacks.push_back(fallback);
+      session.listener.warning(report.name + ": " + fallback);
+    report.fallbacks.insert(report.fallbacks.end(), found->second.fallbacks.begin(),
+                            found->second.fallbacks.end());
     if (const auto with = result.measures.find(report.name); with != result.measures.end())
       report.relative_error =
-          relative_output_error(with->second.weight, found->second.weight, with->second.gram);
+          relative_output_error(weights.at(report.name), found->second.weight, with->second);
     pack(session, *session.site_of.at(report.name), std::move(found->second.weight), result);
   }
   result.measures.clear();
@@ -187,7 +188,7 @@ BlockResult quantize_block(Session& session, Block& block, int64_t index,
       if (reference) reference->advance();
     }
   }
-  if (refines) {
+  if (refines && !result.quantized.empty()) {
     states.quantized = input;
     refine(session, block, *original, states, result);
   }

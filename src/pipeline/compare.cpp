@@ -26,16 +26,20 @@ class Scratch {
  public:
   explicit Scratch(const std::filesystem::path& keep) : path_(keep), temporary_(keep.empty()) {
     if (temporary_) {
-      std::string name = (std::filesystem::temp_directory_path() / "ptq-compare-XXXXXX").string();
-      if (::mkdtemp(name.data()) == nullptr)
-        throw ResourceError(
-            "cannot make the directory " + name + ": " + std::generic_category().message(errno),
-            "set TMPDIR to a place with room, or give --keep DIR");
+      std::error_code error;  // mkdtemp says it, too, and says where
+      const std::filesystem::path place = std::filesystem::temp_directory_path(error);
+      std::string name = (place / "ptq-compare-XXXXXX").string();
+      if (error || ::mkdtemp(name.data()) == nullptr)
+        throw ResourceError("cannot make the directory " + name + ": " +
+                                (error ? error.message() : std::generic_category().message(errno)),
+                            "set TMPDIR to a place with room, or give --keep DIR");
       path_ = name;
       return;
     }
-    if (std::filesystem::exists(keep) && !std::filesystem::is_empty(keep))
-      throw ConfigError("--keep " + keep.string() + " exists and is not empty",
+    std::error_code none;
+    if (std::filesystem::exists(keep) &&
+        (!std::filesystem::is_directory(keep) || !std::filesystem::is_empty(keep, none)))
+      throw ConfigError("--keep " + keep.string() + " exists and is no empty directory",
                         "name a new directory");
     std::filesystem::create_directories(keep);
   }
@@ -166,6 +170,10 @@ CompareReport compare_methods(const CompareJob& job, ProgressListener& listener)
   report.calibration =
       detail::read_calibration(job.calibration, job.model, reference.model->config()).report;
   report.windows_sha256 = job.windows.sha256();
+  report.settings = {
+      {"model", job.model.string()},   {"format", job.format},   {"skip", job.skip},
+      {"on_odd_shape", job.odd_shape}, {"threads", job.threads}, {"device", job.device},
+      {"command", job.command}};
   const Scratch scratch(job.keep);
   size_t number = 0;
   for (CompareRow& row : report.rows) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <map>
 
+#include "ptq/core/version.h"
 #include "ptq/pipeline/compare.h"
 #include "ptq/report/table.h"
 
@@ -57,6 +58,8 @@ Json CompareReport::to_json() const {
           {"reference", reference ? reference->to_json() : Json()},
           {"calibration", calibration},
           {"windows_sha256", windows_sha256},
+          {"tool", {{"name", "ptq"}, {"version", version()}, {"libtorch", libtorch_version()}}},
+          {"settings", settings},
           {"failures", failures()},
           {"seconds", seconds}};
 }

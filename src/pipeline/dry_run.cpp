@@ -18,8 +18,10 @@ double measure(detail::Session& session) {
   double scale = 1;
   if (session.calibrated()) {
     const int64_t all = session.tokens.size(0);
-    const int64_t some =
+    int64_t some =
         std::min(all, std::max<int64_t>(1, session.sweep.batch_tokens / session.tokens.size(1)));
+    while (some < all && session.quantizer->too_few(some))
+      ++some;
     states = detail::CalibrationStates::embed(session, some);
     scale = static_cast<double>(all) / static_cast<double>(some);
   }

@@ -8,9 +8,10 @@ Json QuantizeJob::to_json() const {
     files.push_back(file.filename().string());
   Json json = {{"method", method},
                {"format", format},
-               {"bits", plan.scheme.bits},
-               {"group_size", plan.scheme.group_size},
-               {"symmetric", plan.scheme.symmetric},
+               // A plan made beforehand takes the place of one scheme for all.
+               {"bits", plan.decided ? Json() : Json(plan.scheme.bits)},
+               {"group_size", plan.decided ? Json() : Json(plan.scheme.group_size)},
+               {"symmetric", plan.decided ? Json() : Json(plan.scheme.symmetric)},
                {"skip", plan.skip},
                {"override", plan.overrides},
                {"plan", plan.decided ? plan.decided->to_json() : Json()},

@@ -33,9 +33,13 @@ bool is_plan(const std::filesystem::path& file) {
   }
 }
 
-/// Throws ConfigError unless `job.out` may be written: it is absent, or an older plan that may be
-/// replaced.
+/// Throws ConfigError unless `job.out` may be written: its folder is there, and it is absent, or an
+/// older plan that may be replaced.
 void check_out(const MixedPrecisionJob& job) {
+  const std::filesystem::path folder = job.out.parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder))
+    throw ConfigError("the folder of the output " + job.out.string() + " does not exist",
+                      "make it, or name another output");
   if (!std::filesystem::exists(std::filesystem::symlink_status(job.out))) return;
   if (!job.overwrite)
     throw ConfigError("the output " + job.out.string() + " exists",
@@ -70,21 +74,24 @@ class MixedPrecisionRun {
   }
 
   MixedPrecisionPlan run() {
-    check_out(job_);
     items_.require_budget();
     EstimatorSources sources({set_, session_, job_.plugin_options, job_.stats});
     if (sources.collects())
       collect(sources);
     else
-      weigh(sources);
-    choose();
-    describe();
-    write_file_atomically(job_.out, plan_.to_json().dump(2) + "\n");
+      decide(sources);
     return plan_;
   }
 
  private:
-  /// Statistics lie beside the plan until it is made.
+  void decide(EstimatorSources& sources) {
+    weigh(sources);
+    choose();
+    describe();
+    write_file_atomically(job_.out, plan_.to_json().dump(2) + "\n");
+  }
+
+  /// Statistics lie beside the plan until it is written.
   void collect(EstimatorSources& sources) {
     const std::filesystem::path work = job_.out.string() + ".statistics";
     std::vector<std::filesystem::path> inputs = job_.data.request.files;
@@ -93,7 +100,7 @@ class MixedPrecisionRun {
                                      job_.resume);
     try {
       sources.collect(partial.work() / "collected", listener_);
-      weigh(sources);
+      decide(sources);
     } catch (const std::exception& error) {
       partial.discard_after(error);
       throw;
@@ -153,6 +160,7 @@ class MixedPrecisionRun {
     plan_.total = items_.total(allocation.choice);
     plan_.uniform = items_.uniform();
     plan_.rows = items_.rows(allocation.choice);
+    items_.require_loads(plan_.rows);
     for (const MixedPrecisionPlan::Row& row : plan_.rows)
       for (const MixedPrecisionPlan::Cost& cost : row.costs)
         plan_.negative += cost.cost < 0 ? 1 : 0;
@@ -225,6 +233,10 @@ void MixedPrecisionJob::check() const {
 
 MixedPrecisionPlan plan_mixed_precision(const MixedPrecisionJob& job, ProgressListener& listener) {
   job.check();
+  check_out(job);
+  if (!job.stats.empty() && !job.data.request.files.empty())
+    throw ConfigError("--stats and --calibration exclude each other",
+                      "the statistics were collected over a text already");
   return MixedPrecisionRun(job, listener).run();
 }
 

@@ -240,9 +240,10 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSi
   Refusals shapes;
   Refusals layouts;
   for (const LinearSite& site : sites) {
-    bool skipped = rules.skips(site.name);
-    QuantScheme scheme = rules.overridden(site.name, decisions.of(site.name));
-    skipped = skipped || decisions.leaves(site.name);
+    bool skipped = rules.skips(site.name) || decisions.leaves(site.name);
+    QuantScheme scheme = decisions.of(site.name);
+    // A rule that meets only what is left as it is has done nothing, and is told as idle.
+    if (!decisions.leaves(site.name)) scheme = rules.overridden(site.name, scheme);
     if (!skipped && site.in_features % scheme.group_length(site.in_features) != 0) {
       if (request.odd_shape == "error") {
         shapes.add(site, scheme, "groups that fit: " + fitting_groups(site.in_features));

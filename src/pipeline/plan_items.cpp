@@ -40,6 +40,13 @@ FormatContext context_of(const std::vector<LinearSite>& sites, QuantPlan plan) {
   return {std::move(plan), sites, at::kFloat, version(), {}};
 }
 
+QuantPlan plan_of(const std::vector<MixedPrecisionPlan::Row>& rows) {
+  QuantPlan plan;
+  for (const MixedPrecisionPlan::Row& row : rows)
+    plan[row.site.name] = row.chosen.scheme;
+  return plan;
+}
+
 /// The verdict of `engine` on `context`, if it is known.
 std::optional<EngineSupport> verdict(const CheckpointFormat& format, const std::string& engine,
                                      const FormatContext& context) {
@@ -83,17 +90,37 @@ PlanItems::PlanItems(const MixedPrecisionJob& job, const CalibrationSession& ses
     add_item(together);
   budget_ = job.target_bytes > 0 ? job.target_bytes - other_bytes_
                                  : static_cast<int64_t>(std::floor(job.target_bits * weights_));
-  if (job.engine.empty()) return;
-  // Neighbours with different schemes, wherever they can be: what does not load then is known
-  // before any work.
+  require_mixed();
+}
+
+/// Neighbours with different schemes, wherever they can be: what does not load then is known before
+/// any work.
+void PlanItems::require_mixed() const {
   QuantPlan mixed;
-  for (size_t i = 0; i < items_.size(); ++i)
-    for (const PlanItem::Member& member : items_[i].members())
-      mixed[member.site.name] = items_[i].schemes()[i % items_[i].schemes().size()];
-  const auto support = verdict(*format_, job.engine, context_of(session.sites, std::move(mixed)));
+  size_t turn = 0;
+  for (const PlanItem& item : items_) {
+    const size_t count = item.schemes().size();
+    const size_t k = count > 1 ? turn++ % count : 0;
+    for (const PlanItem::Member& member : item.members())
+      mixed[member.site.name] = item.schemes()[k];
+  }
+  require_loads(std::move(mixed));
+}
+
+void PlanItems::require_loads(const std::vector<MixedPrecisionPlan::Row>& rows) const {
+  require_loads(plan_of(rows));
+}
+
+void PlanItems::require_loads(QuantPlan plan) const {
+  const FormatContext context = context_of(session_.sites, std::move(plan));
+  if (const auto reason = format_->unsupported(context))
+    throw UnsupportedError("such a plan cannot be written as " + job_.format + ": " + *reason,
+                           "choose another --format, or --candidates that go together in it");
+  if (job_.engine.empty()) return;
+  const auto support = verdict(*format_, job_.engine, context);
   if (!support->loads)
     throw UnsupportedError(
-        support->engine + " does not load such a plan in " + job.format + ": " + support->note,
+        support->engine + " does not load such a plan in " + job_.format + ": " + support->note,
         "choose another --engine or --format, or leave --untie out");
 }
 
@@ -254,10 +281,7 @@ std::vector<MixedPrecisionPlan::Uniform> PlanItems::uniform() const {
 
 std::vector<EngineSupport> PlanItems::engines(
     const std::vector<MixedPrecisionPlan::Row>& rows) const {
-  QuantPlan plan;
-  for (const MixedPrecisionPlan::Row& row : rows)
-    plan[row.site.name] = row.chosen.scheme;
-  return format_->engines(context_of(session_.sites, std::move(plan)));
+  return format_->engines(context_of(session_.sites, plan_of(rows)));
 }
 
 }  // namespace ptq::detail

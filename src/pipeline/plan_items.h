@@ -42,8 +42,8 @@ class PlanItem {
 class PlanItems {
  public:
   /// Throws ConfigError for a regex that is none or an engine that is not known, UnsupportedError
-  /// for a model that is quantized already, where a linear has no candidate, and where `job.engine`
-  /// does not load several schemes or untied linears.
+  /// for a model that is quantized already, where a linear has no candidate, and where the
+  /// format does not hold several schemes or `job.engine` does not load them or untied linears.
   PlanItems(const MixedPrecisionJob& job, const CalibrationSession& session);
 
   const std::vector<PlanItem>& items() const& { return items_; }
@@ -63,6 +63,9 @@ class PlanItems {
   std::vector<MixedPrecisionPlan::Row> rows(const std::vector<size_t>& choice) const;
   /// The candidates that all linears can have and that fit into the budget.
   std::vector<MixedPrecisionPlan::Uniform> uniform() const;
+  /// Throws UnsupportedError where the format does not hold the chosen rows together, or
+  /// `job.engine` does not load them.
+  void require_loads(const std::vector<MixedPrecisionPlan::Row>& rows) const;
   /// What engines say of the chosen rows.
   std::vector<EngineSupport> engines(const std::vector<MixedPrecisionPlan::Row>& rows) const;
 
@@ -73,6 +76,8 @@ class PlanItems {
   void require_candidates(const std::vector<LinearSite>& together,
                           const std::vector<QuantScheme>& schemes) const;
   void check_engine() const;
+  void require_mixed() const;
+  void require_loads(QuantPlan plan) const;
   int64_t size(const std::vector<size_t>& choice) const;
   std::string described(const MixedPrecisionPlan::Total& total) const;
 

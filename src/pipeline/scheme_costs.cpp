@@ -16,8 +16,7 @@ SchemeCosts::SchemeCosts(const EstimatorSet::Entry& estimator, SchemeTrial& tria
       throw UnsupportedError("estimator " + estimator.name +
                                  " takes gradients on the way to one scheme (" +
                                  probe.direction->key() + ") and says nothing of others",
-                             "choose one that predicts any change, such as fisher or "
-                             "gradient-weighted");
+                             "choose one that predicts any change; docs/sensitivity.md names them");
 }
 
 double SchemeCosts::one(const SiteView& site, const QuantScheme& scheme, at::Tensor& scores) {
@@ -36,7 +35,7 @@ double SchemeCosts::one(const SiteView& site, const QuantScheme& scheme, at::Ten
     throw UnsupportedError("estimator " + estimator_.name +
                                " predicts the change of the loss for some candidates and not for " +
                                (predicted ? "others" : scheme.name()),
-                           "choose one that predicts any change, such as fisher");
+                           "choose one that predicts any change");
   predicted_ = predicted;
   if (!std::isfinite(*cost))
     throw NumericalError("the cost of " + scheme.name() + " by " + estimator_.name + " is " +

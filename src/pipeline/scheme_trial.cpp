@@ -15,7 +15,7 @@ SchemeTrial::SchemeTrial(const std::string& method, const Json& options) {
     throw UnsupportedError("--trial " + method +
                                ": with these options it needs whole blocks or the quantized model "
                                "beside, which a plan has not",
-                           "choose rtn or gptq without target=full-precision");
+                           "choose a method that works linear by linear on statistics");
 }
 
 std::vector<std::string> SchemeTrial::statistics() const {

@@ -86,14 +86,12 @@ struct Session {
 
 /// What quantizing one block gave.
 struct BlockResult {
-  /// What a linear's error by the outputs is measured with once more when its block was refined.
-  struct Measure {
-    at::Tensor weight, gram;
-  };
   std::map<std::string, at::Tensor> tensors;         ///< the block's shard
   std::map<std::string, QuantizedTensor> quantized;  ///< by site, to verify the shard with
   std::vector<SiteReport> reports;
-  std::map<std::string, Measure> measures;  ///< by site; empty unless asked for
+  /// By site, the Gram matrices that outputs are measured with once more when the block was
+  /// refined; empty unless asked for.
+  std::map<std::string, at::Tensor> measures;
 };
 
 /// The calibration sequences in front of a block: float32 [sequences, seq, hidden].

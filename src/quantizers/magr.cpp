@@ -13,18 +13,27 @@
 namespace ptq::quantizer {
 namespace {
 
+/// ‖v‖ of float32 [1, n], summed in one order whatever the number of threads: codes depend on it.
+double norm_in_order(const at::Tensor& v) {
+  const float* value = v.data_ptr<float>();
+  double sum = 0;
+  for (int64_t i = 0; i < v.numel(); ++i)
+    sum += static_cast<double>(value[i]) * value[i];
+  return std::sqrt(sum);
+}
+
 /// An upper bound of λ_max(H) that is close: the largest of ‖Hv‖ / ‖v‖ over a power iteration, and
 /// a margin for what it has not reached.
 double largest_eigenvalue(const at::Tensor& gram) {
   constexpr int kIterations = 30;
   constexpr double kMargin = 1.05;
-  at::Tensor v = gram.diagonal().sqrt().unsqueeze(0);
-  double value = 0;
+  at::Tensor v = gram.diagonal().sqrt().unsqueeze(0).contiguous();
+  double value = 0, norm = norm_in_order(v);
   for (int i = 0; i < kIterations; ++i) {
-    const double norm = v.norm().item<double>();
     if (!(norm > 0) || !std::isfinite(norm)) return 0;
     v = matrix_product(v / norm, gram);
-    value = std::max(value, v.norm().item<double>());
+    norm = norm_in_order(v);
+    value = std::max(value, norm);
   }
   return std::isfinite(value) ? kMargin * value : 0;
 }

@@ -5,6 +5,7 @@
 
 namespace ptq::quantizer {
 
+/// How hard, and how long.
 struct MagrSettings {
   double strength = 0;     ///< of the pull on a group's largest weight, relative to it; 0: none
   int64_t iterations = 0;  ///< of proximal gradient descent

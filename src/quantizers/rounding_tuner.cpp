@@ -45,7 +45,12 @@ class OutputLoss {
             "loss=fisher: the output of this architecture's blocks is not a sum "
             "that ends in one linear, whose gradients would be its own");
       const at::Tensor sum = context.stored_stats(last[0].site()).sum("gradient-energy");
-      channel_ = (sum / sum.mean()).to(target_.options());
+      const double mean = sum.mean().item<double>();
+      if (!(mean > 0) || !std::isfinite(mean))
+        throw NumericalError(
+            "loss=fisher: gradient-energy of " + last[0].site().name + " is 0 or not finite",
+            "collect it over more text");
+      channel_ = (sum / mean).to(target_.options());
     }
   }
 
@@ -104,6 +109,7 @@ class Tuner {
       : context_(context),
         settings_(settings),
         loss_(context, settings.loss),
+        indices_(context.input.options().dtype(at::kLong)),
         part_(std::max<int64_t>(1, kPartTokens / context.input.size(1))) {
     for (Stage& stage : context.block.stages())
       for (Linear& linear : stage.linears) {
@@ -123,7 +129,7 @@ class Tuner {
     TunedBlock best;
     best.heldout = std::max<int64_t>(1, windows / 8);
     const int64_t taught = windows - best.heldout;
-    const at::Tensor heldout = at::arange(taught, windows);
+    const at::Tensor heldout = at::arange(taught, windows, indices_);
     WindowOrder order(taught, settings_.seed);
     best.weights = weights();
     best.loss = best.loss_before = measure(heldout);
@@ -134,7 +140,7 @@ class Tuner {
       learn(order, i);
       if ((i + 1) % every != 0 && i + 1 != settings_.iterations) continue;
       const double loss = measure(heldout);
-      if (loss >= best.loss) continue;
+      if (!(loss < best.loss)) continue;  // a NaN is never better
       best.loss = loss;
       best.iteration = i + 1;
       best.weights = weights();
@@ -174,7 +180,7 @@ class Tuner {
       std::vector<int64_t> windows;
       for (int64_t i = 0; i < std::min(left, part_); ++i)
         windows.push_back(order.next());
-      const at::Tensor rows = at::tensor(windows, at::kLong);
+      const at::Tensor rows = at::tensor(windows, at::kLong).to(indices_.device());
       block_backward(
           context_.block, context_.input.index_select(0, rows),
           [&](const at::Tensor& output) { return loss_.gradient(output, rows); }, add);
@@ -203,7 +209,8 @@ class Tuner {
   const RefineContext& context_;
   const TunerSettings& settings_;
   OutputLoss loss_;
-  int64_t part_;  ///< windows through the block at a time
+  at::TensorOptions indices_;  ///< of windows: where the states lie
+  int64_t part_;               ///< windows through the block at a time
   std::map<std::string, Linear*> linears_;
   std::map<std::string, LearnedRounding> roundings_;
 };

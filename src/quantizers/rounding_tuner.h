@@ -15,6 +15,7 @@ enum class BlockLoss {
   kFisher,    ///< its square times the mean squared loss gradient of its channel (BRECQ)
 };
 
+/// How to learn.
 struct TunerSettings {
   int64_t iterations = 0;
   int64_t batch = 0;      ///< windows a step sees
@@ -36,8 +37,9 @@ struct TunedBlock {
 
 /// Learns the rounding of all quantized linears of a block together, by what they do to its output,
 /// and keeps the best of what was seen on the last eighth of the windows.  Leaves the block with
-/// the weights it returns.  Throws ConfigError if there are fewer than two windows, NumericalError
-/// if the loss is not finite at the start.
+/// the weights it returns.  Throws NumericalError if the loss is not finite at the start or
+/// kFisher's weights are not, UnsupportedError for kFisher where no linear's output is added to the
+/// block's; std::logic_error if there are fewer than two windows.
 TunedBlock tune_rounding(const RefineContext& context, const TunerSettings& settings);
 
 }  // namespace ptq::quantizer

@@ -169,6 +169,10 @@ class Planning(PlanTestCase):
             (2, ["unknown estimator"], [*base, "--estimator", "rando", *THREE_BITS]),
             (2, ["need data"], [*base, "--estimator", "fisher", *THREE_BITS]),
             (2, ["every linear is skipped"], [*random, *THREE_BITS, "--skip", "."]),
+            (2, ["--stats and --calibration"], [*base, "--estimator", "fisher", *DATA, *THREE_BITS, "--stats", self.work]),
+            (2, ["folder", "absent"], ["plan", MODEL, "--out", self.path("absent/plan.json"), *random[4:], *THREE_BITS]),
+            (4, ["awq", "--candidates"],
+             [*random, "--target-bpw", "4.4", "--format", "awq", "--candidates", "w4g64-asym,w4g32-asym"]),
             (4, ["pqi", "one scheme"], [*base, "--estimator", "pqi", *DATA, *THREE_BITS]),
         ]
         for code, mention, args in cases:

@@ -121,6 +121,18 @@ class Output(CliTestCase):
         self.assertEqual({row["name"]: row["bytes"] for row in plan["linears"]},
                          {row["name"]: row["bytes"] for row in inspected["linears"]})
 
+    def test_a_dry_run_gives_a_method_as_many_windows_as_it_needs(self):
+        # Of windows this long, one goes through a block at a time; learning from them takes two.
+        model = self.path("model")
+        shutil.copytree(MODEL, model)
+        config = load_json(os.path.join(model, "config.json"))
+        config["max_position_embeddings"] = 2048
+        with open(os.path.join(model, "config.json"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        autoround = ("--method", "autoround", "--set", "autoround.iterations=1", "--set", "autoround.batch=1")
+        self.succeed("quantize", model, "--dry-run", *autoround, *FAST[:2], "--samples", "3", "--seqlen", "1100", *FAST[6:],
+                     "--out", self.path("out"))
+
     def test_the_memory_estimate_counts_what_the_quantizer_takes(self):
         def plan(*more):
             return json.loads(self.succeed("quantize", MODEL, "--dry-run", "--json", *more).stdout)
@@ -292,6 +304,9 @@ class Interruption(CliTestCase):
         self.resumes_after_each_shard("--method", "rtn")
 
     def test_a_killed_run_that_scales_its_blocks_resumes_to_the_same_bytes(self):
+        self.resumes_after_each_shard("--method", "awq")
+
+    def test_a_run_that_scales_by_the_unquantized_model_resumes_to_the_same_bytes(self):
         self.resumes_after_each_shard("--method", "awq", "--set", "awq.propagate=fp")
 
     def test_a_killed_run_that_refines_its_blocks_resumes_to_the_same_bytes(self):

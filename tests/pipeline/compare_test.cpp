@@ -237,7 +237,7 @@ TEST_F(Compare, KeepsTheCheckpointsWhereAskedTo) {
   for (const char* name : {"rtn-w4g64", "gptq-w4g64"})
     EXPECT_EQ(open_directory(job_.keep / name).plan.size(), 28u) << name;
   listener_.begun = 0;
-  refused("not empty");
+  refused("no empty directory");
   job_.model = job_.keep / "rtn-w4g64";
   job_.keep.clear();
   EXPECT_THROW(compare_methods(job_, listener_), UnsupportedError);

@@ -47,7 +47,9 @@ struct CompareRow {
   double run_seconds = 0;       ///< of the whole run, reading, measuring and writing included
   EvalResult evaluation;        ///< against the full-precision model
 
+  /// The mean of `output_errors`.
   double mean_output_error() const;
+  /// All of it; a failure in place of the figures where there are none.
   Json to_json() const;
 };
 
@@ -57,9 +59,13 @@ struct CompareReport {
   std::optional<PerplexityResult> reference;  ///< the full-precision model; nothing if all failed
   Json calibration;                           ///< CalibrationReport
   std::string windows_sha256;                 ///< WindowPlan::sha256
+  /// The model, format, skipped linears, policy for odd shapes and threads; the command as typed.
+  Json settings;
   double seconds = 0;
 
+  /// Rows without figures.
   size_t failures() const;
+  /// All of it, with the version of this program.
   Json to_json() const;
   /// A table of the rows, and why some have no figures.
   std::string text() const;
