@@ -90,11 +90,7 @@ QuantPlan read_awq_plan(const Json& quantization_config, const std::vector<Linea
   require_known_layers(source, sites, ".qweight");
   QuantPlan plan;
   for (const LinearSite& site : sites) {
-    if (!source.contains(site.name + ".qweight")) {
-      if (!source.contains(site.name + ".weight"))
-        throw FormatError(site.name + " has neither a qweight nor a weight");
-      continue;  // what is stored decides, as for gptq
-    }
+    if (!stores_qweight(source, site)) continue;
     for (const std::string& name : left)
       if (holds(site.name, name))
         throw FormatError(site.name + ".qweight is stored, but modules_to_not_convert holds \"" +

@@ -133,11 +133,7 @@ QuantPlan read_gptq_plan(const Json& quantization_config, const std::vector<Line
   require_known_layers(source, sites, ".qweight");
   QuantPlan plan;
   for (const LinearSite& site : sites) {
-    if (!source.contains(site.name + ".qweight")) {
-      if (!source.contains(site.name + ".weight"))
-        throw FormatError(site.name + " has neither a qweight nor a weight");
-      continue;  // as vLLM: what is stored decides
-    }
+    if (!stores_qweight(source, site)) continue;
     const std::optional<QuantScheme> scheme = scheme_of(site.name, base, rules);
     if (!scheme)
       throw FormatError(site.name + ".qweight is stored, but dynamic says that the layer is not " +

@@ -83,4 +83,11 @@ void require_known_layers(const TensorSource& source, const std::vector<LinearSi
   }
 }
 
+bool stores_qweight(const TensorSource& source, const LinearSite& site) {
+  if (source.contains(site.name + ".qweight")) return true;
+  if (!source.contains(site.name + ".weight"))
+    throw FormatError(site.name + " has neither a qweight nor a weight");
+  return false;
+}
+
 }  // namespace ptq

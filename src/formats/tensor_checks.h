@@ -33,4 +33,9 @@ at::Tensor exact_scales(const at::Tensor& scale, at::ScalarType dtype);
 void require_known_layers(const TensorSource& source, const std::vector<LinearSite>& sites,
                           const std::string& suffix);
 
+/// Whether `source` stores `site` packed, as AutoGPTQ and AutoAWQ name it ("<site>.qweight"), and
+/// not as a plain weight: what is stored decides, as for vLLM.  Throws FormatError if neither is
+/// there.
+bool stores_qweight(const TensorSource& source, const LinearSite& site);
+
 }  // namespace ptq
