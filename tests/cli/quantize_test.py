@@ -12,6 +12,8 @@ import unittest
 from support import CALIBRATION, FAST, HELDOUT, MODEL, PTQ, CliTestCase, file_hashes, load_json, run
 
 DATA = FAST[:6]  # the calibration data alone
+# Every quantizer, with what keeps it short where the outcome does not matter.
+METHODS = {"rtn": [], "gptq": [], "awq": [], "autoround": ["--set", "autoround.iterations=2", "--set", "autoround.batch=2"]}
 
 
 class Output(CliTestCase):
@@ -30,8 +32,8 @@ class Output(CliTestCase):
             perplexities = {layout: self.evaluated(layout, "--group-size", "64", *options)[0] for layout in layouts}
             self.assertEqual(len(set(perplexities.values())), 1, perplexities)
 
-        for method in ("rtn", "gptq", "awq", "autoround"):
-            same_in(("compressed-tensors", "gptq", "gptq_v2"), "--method", method, "--bits", "3")
+        for method, options in METHODS.items():
+            same_in(("compressed-tensors", "gptq", "gptq_v2"), "--method", method, "--bits", "3", *options)
         same_in(("compressed-tensors", "gptq", "gptq_v2", "awq"), "--method", "awq")
         same_in(("compressed-tensors", "gptq_v2", "awq"), "--asymmetric", "--skip", "layers.1.*up_proj")
 
@@ -78,11 +80,11 @@ class Output(CliTestCase):
         self.assert_same_output(self.path("first"), self.path("second"))
 
     def test_the_weights_do_not_depend_on_the_number_of_threads(self):
-        for method in ("rtn", "gptq", "awq", "autoround"):
+        for method, options in METHODS.items():
             hashes = []
             for threads in ("1", "2", "3"):
                 out = self.path(method + threads)
-                self.succeed("quantize", MODEL, "--method", method, "--out", out, *FAST[:-2], "--threads", threads)
+                self.succeed("quantize", MODEL, "--method", method, "--out", out, *FAST[:-2], "--threads", threads, *options)
                 hashes.append(file_hashes(out))
                 hashes[-1].pop("ptq-manifest.json")  # the last digit of an error is LibTorch's sum
             self.assertEqual(hashes[0], hashes[1], method)
@@ -310,7 +312,7 @@ class Interruption(CliTestCase):
         self.resumes_after_each_shard("--method", "awq", "--set", "awq.propagate=fp")
 
     def test_a_killed_run_that_refines_its_blocks_resumes_to_the_same_bytes(self):
-        self.resumes_after_each_shard("--method", "autoround")
+        self.resumes_after_each_shard("--method", "autoround", *METHODS["autoround"])
 
     def test_shards_without_a_record_are_told_and_written_again(self):
         self.uninterrupted()

@@ -17,8 +17,8 @@ HELDOUT = os.path.join(MODEL, "heldout.txt")
 FAST = ["--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64", "--group-size", "64", "--bits", "3", "--threads", "2"]
 
 
-def run(*args, timeout=120, **options):
-    """Runs ptq and returns the finished process with text output."""
+def run(*args, timeout=600, **options):
+    """Runs ptq and returns the finished process with text output; the timeout is for what hangs, under sanitizers too."""
     return subprocess.run([PTQ, *args], capture_output=True, text=True, timeout=timeout, check=False, **options)
 
 
