@@ -38,4 +38,21 @@ void SparseWeight::check(int64_t out_features, int64_t in_features) const {
               "the columns of a row must rise and lie within it");
 }
 
+at::Tensor SparseWeight::placed_in(const at::Tensor& weight) const {
+  if (count() == 0) return weight;
+  require(weight.scalar_type() == at::kFloat && weight.dim() == 2 && weight.is_contiguous(),
+          "the weight must be float32 [out, in] and contiguous");
+  check(weight.size(0), weight.size(1));
+  at::Tensor placed = weight.clone();
+  const int32_t* begin = row_begin.data_ptr<int32_t>();
+  const int32_t* column = columns.data_ptr<int32_t>();
+  const float* value = values.data_ptr<float>();
+  for (int64_t out = 0; out < weight.size(0); ++out) {
+    float* row = placed.data_ptr<float>() + out * weight.size(1);
+    for (int32_t i = begin[out]; i < begin[out + 1]; ++i)
+      row[column[i]] = value[i];
+  }
+  return placed;
+}
+
 }  // namespace ptq

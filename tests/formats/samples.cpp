@@ -31,6 +31,19 @@ QuantizedTensor random_weight(const QuantScheme& scheme, int64_t out, int64_t in
   return weight;
 }
 
+SparseWeight random_sparse(int64_t out, int64_t in, double share) {
+  at::Tensor taken = at::rand({out, in}) < share;
+  taken[0][in - 1] = true;
+  taken[out - 1].zero_();
+  SparseWeight sparse;
+  sparse.row_begin = at::zeros({out + 1}, at::kInt);
+  sparse.row_begin.narrow(0, 1, out).copy_(taken.sum(1).cumsum(0));
+  const at::Tensor places = taken.nonzero();
+  sparse.columns = places.select(1, 1).to(at::kInt).contiguous();
+  sparse.values = at::randn({places.size(0)});
+  return sparse;
+}
+
 LinearSite make_site(const std::string& name, int64_t out, int64_t in) {
   LinearSite site;
   site.name = name;

@@ -9,6 +9,7 @@
 #include "ptq/formats/format.h"
 #include "ptq/io/checkpoint.h"
 #include "ptq/quant/quantized_tensor.h"
+#include "ptq/quant/sparse_weight.h"
 
 namespace ptq {
 
@@ -25,6 +26,10 @@ class MapSource : public TensorSource {
 
 /// Random codes, storable scales of both signs and zero points of 1 … 2^bits − 1.
 QuantizedTensor random_weight(const QuantScheme& scheme, int64_t out, int64_t in);
+
+/// A share of the places of a matrix, chosen at random, with values of a normal distribution: at
+/// least one, and nothing in the last row.
+SparseWeight random_sparse(int64_t out, int64_t in, double share);
 
 /// A site without block or stage.
 LinearSite make_site(const std::string& name, int64_t out, int64_t in);

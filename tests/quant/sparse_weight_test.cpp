@@ -64,5 +64,17 @@ TEST(SparseWeight, RejectsEveryBrokenField) {
   }
 }
 
+TEST(SparseWeight, PlacesItsValuesAndNothingElse) {
+  const at::Tensor weight = at::arange(8, at::kFloat).reshape({2, 4}).neg();
+  const at::Tensor before = weight.clone();
+  EXPECT_TRUE(two_rows().placed_in(weight).equal(
+      at::tensor({0.0F, 1.0F, -2.0F, 2.0F, 3.0F, -5.0F, -6.0F, -7.0F}).reshape({2, 4})));
+  EXPECT_TRUE(weight.equal(before));
+  EXPECT_TRUE(SparseWeight().placed_in(weight).is_same(weight));
+  EXPECT_THROW(two_rows().placed_in(weight.to(at::kDouble)), std::logic_error);
+  EXPECT_THROW(two_rows().placed_in(weight.t()), std::logic_error);
+  EXPECT_THROW(two_rows().placed_in(at::zeros({3, 4})), std::logic_error);
+}
+
 }  // namespace
 }  // namespace ptq

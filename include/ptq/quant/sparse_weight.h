@@ -18,6 +18,10 @@ struct SparseWeight {
   /// Throws std::logic_error unless shapes, dtypes and indices are as documented above and all
   /// tensors contiguous.
   void check(int64_t out_features, int64_t in_features) const;
+
+  /// `weight` (float32 [out, in], contiguous, left as it is) with the values in their places; the
+  /// same tensor where there is none.  Throws std::logic_error as `check`.
+  at::Tensor placed_in(const at::Tensor& weight) const;
 };
 
 }  // namespace ptq
