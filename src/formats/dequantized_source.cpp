@@ -11,8 +11,9 @@ namespace ptq {
 
 DequantizedSource::DequantizedSource(std::shared_ptr<const TensorSource> packed,
                                      std::shared_ptr<const CheckpointFormat> layout,
-                                     const QuantPlan& plan, const std::vector<LinearSite>& sites)
-    : packed_(std::move(packed)), layout_(std::move(layout)) {
+                                     const QuantPlan& plan, const std::vector<LinearSite>& sites,
+                                     std::shared_ptr<const SparsePart> sparse)
+    : packed_(std::move(packed)), layout_(std::move(layout)), sparse_(std::move(sparse)) {
   for (const LinearSite& site : sites) {
     const auto found = plan.find(site.name);
     if (found != plan.end()) quantized_[site.name + ".weight"] = {site, found->second, {}};
@@ -41,8 +42,15 @@ std::optional<QuantizedTensor> DequantizedSource::quantized(const std::string& n
   return layout_->unpack(found->second.site, found->second.scheme, *packed_);
 }
 
+std::optional<SparseWeight> DequantizedSource::sparse(const std::string& name) const {
+  const auto found = quantized_.find(name);
+  if (sparse_ == nullptr || found == quantized_.end()) return std::nullopt;
+  return sparse_->find(found->second.site.name);
+}
+
 at::Tensor DequantizedSource::tensor(const std::string& name) const {
-  if (const auto weight = quantized(name)) return weight->dequantize();
+  if (const auto weight = quantized(name))
+    return sparse(name).value_or(SparseWeight()).placed_in(weight->dequantize());
   if (!contains(name)) throw FormatError("there is no tensor " + name);
   return packed_->tensor(name);
 }
@@ -56,6 +64,7 @@ void DequantizedSource::release(const std::string& name) const {
   if (found == quantized_.end()) return packed_->release(name);
   for (const std::string& part : found->second.packed)
     packed_->release(part);
+  if (sparse_ != nullptr) sparse_->release(found->second.site.name);
 }
 
 }  // namespace ptq

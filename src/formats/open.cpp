@@ -60,6 +60,14 @@ std::string find_format(const Json& config) {
                          "formats that are read: " + known);
 }
 
+std::vector<LinearSite> quantized_among(const std::vector<LinearSite>& sites,
+                                        const QuantPlan& plan) {
+  std::vector<LinearSite> quantized;
+  for (const LinearSite& site : sites)
+    if (plan.count(site.name) > 0) quantized.push_back(site);
+  return quantized;
+}
+
 }  // namespace
 
 std::map<std::string, std::string> OpenedModel::backend_of() const {
@@ -78,24 +86,32 @@ OpenedModel open_directory(const std::filesystem::path& directory, const Backend
   opened.model =
       open_model(WeightSource{opened.checkpoint, nullptr, device}, opened.checkpoint->config());
   const Json config = find_quantization_config(*opened.checkpoint);
-  if (config.is_null()) return opened;
+  if (config.is_null()) {
+    SparsePart::open(directory, opened.checkpoint->config(), {});  // throws if there is one
+    opened.tensors = opened.checkpoint;
+    return opened;
+  }
   opened.format = find_format(config);
   opened.layout = formats().make(opened.format);
   const std::vector<LinearSite> sites = opened.model->sites();
   opened.plan = opened.layout->plan(config, sites, *opened.checkpoint);
   opened.notes = opened.layout->notes(opened.plan, *opened.checkpoint);
+  opened.sparse =
+      SparsePart::open(directory, opened.checkpoint->config(), quantized_among(sites, opened.plan));
   WeightSource weights;
   weights.device = device;
-  const auto source =
-      std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout, opened.plan, sites);
+  const auto source = std::make_shared<DequantizedSource>(opened.checkpoint, opened.layout,
+                                                          opened.plan, sites, opened.sparse);
+  opened.tensors = source;
   weights.tensors = source;
   if (backends != nullptr) {
     std::map<std::string, std::vector<NamedBackend>> chosen;
     for (const LinearSite& site : sites) {
       const auto scheme = opened.plan.find(site.name);
       if (scheme == opened.plan.end()) continue;
+      const bool sparse = opened.sparse != nullptr && opened.sparse->count(site.name) > 0;
       chosen.emplace(site.name,
-                     choose_backends(*backends, site, scheme->second, *opened.checkpoint));
+                     choose_backends(*backends, site, scheme->second, *opened.checkpoint, sparse));
     }
     opened.packed = std::make_shared<PackedSites>(source, std::move(chosen));
     weights.packed = opened.packed;

@@ -21,14 +21,17 @@ std::shared_ptr<const PackedWeight> PackedSites::pack(const LinearSite& site) co
   }
   const std::string name = site.name + ".weight";
   return with_context("packing " + site.name, [&] {
-    auto packed = pack_weight(site.name, source_->quantized(name).value());
+    const std::optional<SparseWeight> sparse = source_->sparse(name);
+    auto packed = pack_weight(site.name, source_->quantized(name).value(),
+                              sparse.has_value() ? &*sparse : nullptr);
     source_->release(name);
     return packed;
   });
 }
 
 std::shared_ptr<const PackedWeight> PackedSites::pack_weight(const std::string& site,
-                                                             const QuantizedTensor& weight) const {
+                                                             const QuantizedTensor& weight,
+                                                             const SparseWeight* sparse) const {
   std::vector<NamedBackend> left;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -37,7 +40,7 @@ std::shared_ptr<const PackedWeight> PackedSites::pack_weight(const std::string& 
   std::vector<std::string> refusals;
   for (;; left.erase(left.begin())) {
     try {
-      std::shared_ptr<const PackedWeight> packed = left.front().backend->pack(weight, nullptr);
+      std::shared_ptr<const PackedWeight> packed = left.front().backend->pack(weight, sparse);
       const std::lock_guard<std::mutex> lock(mutex_);
       backends_of_.at(site) = left;
       // Packed again, the site has lost those backends, which are not asked any more.
@@ -64,11 +67,11 @@ std::map<std::string, std::vector<std::string>> PackedSites::refusals() const {
 }
 
 std::vector<NamedBackend> choose_backends(const BackendSelection& backends, const LinearSite& site,
-                                          const QuantScheme& scheme,
-                                          const TensorSource& checkpoint) {
+                                          const QuantScheme& scheme, const TensorSource& checkpoint,
+                                          bool sparse) {
   const bool permuted =
       checkpoint.contains(site.name + ".g_idx") || checkpoint.contains(site.name + ".weight_g_idx");
-  const WeightShape shape{scheme, site.out_features, site.in_features, permuted, false};
+  const WeightShape shape{scheme, site.out_features, site.in_features, permuted, sparse};
   return with_context("choosing a backend for " + site.name,
                       [&] { return backends.takers(shape); });
 }

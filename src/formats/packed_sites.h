@@ -30,7 +30,8 @@ class PackedSites : public PackedLinears {
 
  private:
   std::shared_ptr<const PackedWeight> pack_weight(const std::string& site,
-                                                  const QuantizedTensor& weight) const;
+                                                  const QuantizedTensor& weight,
+                                                  const SparseWeight* sparse) const;
 
   std::shared_ptr<const DequantizedSource> source_;
   mutable std::mutex mutex_;  ///< of what follows
@@ -40,10 +41,10 @@ class PackedSites : public PackedLinears {
 };
 
 /// The backends for a quantized site, in order, from what is known without reading its weight:
-/// where the checkpoint stores a group for each input feature, they may be in any order.  Throws
-/// UnsupportedError naming the site if there is none.
+/// where the checkpoint stores a group for each input feature, they may be in any order; `sparse`:
+/// whether it has single weights.  Throws UnsupportedError naming the site if there is none.
 std::vector<NamedBackend> choose_backends(const BackendSelection& backends, const LinearSite& site,
-                                          const QuantScheme& scheme,
-                                          const TensorSource& checkpoint);
+                                          const QuantScheme& scheme, const TensorSource& checkpoint,
+                                          bool sparse);
 
 }  // namespace ptq

@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include "packed_sites.h"
 #include "ptq/core/error.h"
 #include "ptq/io/safetensors.h"
 #include "samples.h"
@@ -57,6 +58,19 @@ class Open : public testing::Test {
     write_safetensors(directory_ / "model.safetensors", tensors_, {{"format", "pt"}});
     std::ofstream(directory_ / "config.json") << config_.dump();
     return open_directory(directory_, backends);
+  }
+  /// A hundredth of the weights of all but the last of `sites`.
+  static SparseWeights sparse_of(const std::vector<LinearSite>& sites) {
+    SparseWeights sparse;
+    for (const LinearSite& site : sites)
+      if (site.name != sites.back().name)
+        sparse[site.name] =
+            storable(random_sparse(site.out_features, site.in_features, 0.01), at::kFloat);
+    return sparse;
+  }
+  void add_sparse(const SparseWeights& sparse) {
+    write_sparse_part(directory_, sparse, llama_sites(1), at::kFloat);
+    config_["ptq_sparse"] = sparse_config(sparse, llama_sites(1));
   }
   void refused_as(const std::string& words) {
     try {
@@ -135,6 +149,53 @@ TEST_F(Open, QuantizedDirectoryRunsAsTheFullPrecisionOneWithItsWeights) {
     EXPECT_TRUE(quantized.notes.empty());
     EXPECT_TRUE(run_model(*quantized.model, tokens).equal(logits)) << format;
   }
+}
+
+TEST_F(Open, SingleWeightsReplaceTheirDenseOnesInEveryFormatOnEveryBackend) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor tokens = at::randint(0, 96, {1, 12}, at::kLong);
+  const SparseWeights sparse = sparse_of(llama_sites(1));
+  for (const auto& [site, weight] : sparse)
+    tensors_[site + ".weight"] = weight.placed_in(tensors_[site + ".weight"]);
+  const auto dense = tensors_;
+  const at::Tensor logits = run_model(*open().model, tokens);
+  add_sparse(sparse);
+  for (const std::string& format : formats().names()) {
+    tensors_ = dense;
+    quantize_as(format);
+    const OpenedModel dequantized = open();
+    ASSERT_NE(dequantized.sparse, nullptr);
+    EXPECT_EQ(dequantized.sparse->sites().size(), 6U);
+    EXPECT_TRUE(run_model(*dequantized.model, tokens).equal(logits)) << format;
+    for (const char* name : {"auto", "cpu", "reference"}) {
+      const BackendSelection backends(name);
+      const OpenedModel packed = open(&backends);
+      // Another order of summation in every product.
+      EXPECT_LE((run_model(*packed.model, tokens) - logits).abs().max().item<float>(),
+                1e-5F * logits.abs().max().item<float>())
+          << format << " on " << name;
+      for (const LinearSite& site : llama_sites(1)) {
+        const at::Tensor columns = at::empty({site.in_features, site.out_features});
+        packed.packed->pack(site)->multiply(at::eye(site.in_features), columns);
+        EXPECT_TRUE(columns.t().equal(dense.at(site.name + ".weight")))
+            << format << " on " << name << ", " << site.name;
+      }
+    }
+  }
+}
+
+TEST_F(Open, SingleWeightsAreNeverLostSilently) {
+  const std::vector<LinearSite> sites = llama_sites(1);
+  add_sparse(sparse_of(sites));
+  EXPECT_THROW(open(), FormatError) << "the model is not quantized";
+  quantize_as("gptq_v2");
+  EXPECT_NO_THROW(open());
+  const Json entry = config_["ptq_sparse"];
+  config_.erase("ptq_sparse");
+  EXPECT_THROW(open(), FormatError) << "config.json does not tell of the file";
+  config_["ptq_sparse"] = entry;
+  fs::remove(directory_ / kSparseFile);
+  EXPECT_THROW(open(), FormatError) << "the file is missing";
 }
 
 TEST_F(Open, TellsWhereTheLabelWasNotBelieved) {

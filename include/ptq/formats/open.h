@@ -9,6 +9,7 @@
 
 #include "ptq/backends/selection.h"
 #include "ptq/formats/format.h"
+#include "ptq/formats/sparse_part.h"
 #include "ptq/io/checkpoint.h"
 #include "ptq/model/causal_lm.h"
 
@@ -26,6 +27,10 @@ struct OpenedModel {
   QuantPlan plan;                                  ///< empty: full precision
   std::vector<std::string> notes;                  ///< CheckpointFormat::notes of it
   std::shared_ptr<const PackedSites> packed;       ///< null: every linear has a dense weight
+  std::shared_ptr<const SparsePart> sparse;        ///< null: no single weights beside the others
+  /// What a full-precision model would have: quantized linears dequantized, float32, with their
+  /// single weights in place; all else as stored.
+  std::shared_ptr<const TensorSource> tensors;
 
   /// The backend of every linear that runs on its packed weight.  Where a weight's values are
   /// refused when it is packed, the next backend takes it: ask after the model has run.
@@ -34,11 +39,11 @@ struct OpenedModel {
   std::map<std::string, std::vector<std::string>> backend_refusals() const;
 };
 
-/// Opens `directory`.  Throws what Checkpoint, open_model and the format throw; UnsupportedError
-/// for a quantization_config of a format that is not known.  With `backends` (may be null) the
-/// model's quantized linears run on packed weights, each on the backend chosen for it; throws
-/// UnsupportedError naming the linear before any weight is packed if one has none.  The model
-/// computes on `device`; packed weights lie where their backend has them.
+/// Opens `directory`, single weights included.  Throws what Checkpoint, open_model, the format and
+/// SparsePart throw; UnsupportedError for a quantization_config of a format that is not known. With
+/// `backends` (may be null) the model's quantized linears run on packed weights, each on the
+/// backend chosen for it; throws UnsupportedError naming the linear before any weight is packed if
+/// one has none.  The model computes on `device`; packed weights lie where their backend has them.
 OpenedModel open_directory(const std::filesystem::path& directory,
                            const BackendSelection* backends = nullptr,
                            at::Device device = at::kCPU);
