@@ -86,7 +86,8 @@ void check_model_directory(const fs::path& directory) {
 
 std::vector<fs::path> side_files(const fs::path& directory) {
   static const std::vector<std::string> kWeightExtensions = {
-      ".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".ot", ".tmp"};
+      ".safetensors", ".csr",     ".bin",  ".pt", ".pth", ".gguf",
+      ".h5",          ".msgpack", ".onnx", ".ot", ".tmp"};
   std::vector<fs::path> files;
   for (const std::string& name : file_names(directory)) {
     const fs::path path = directory / name;

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "ptq/formats/sparse_part.h"
 #include "ptq/io/sha256.h"
 
 namespace ptq::detail {
@@ -16,6 +17,7 @@ Json input_identity(const Checkpoint& checkpoint, const std::filesystem::path& m
   };
   std::vector<std::filesystem::path> weights = checkpoint.tensor_files();
   weights.push_back(model / "config.json");
+  weights.push_back(model / kSparseFile);
   return {{"model", digests(weights)},
           {"tokenizer", digests({model / "tokenizer.json", model / "tokenizer.model",
                                  model / "tokenizer_config.json"})}};

@@ -44,6 +44,21 @@ void verify_linears(const OpenedModel& opened, std::vector<VerifyOutcome>& outco
   outcomes.insert(outcomes.end(), {layout, scales, zeros});
 }
 
+/// Decodes the single weights of every linear that has some.
+VerifyOutcome verify_sparse(const SparsePart& sparse) {
+  try {
+    for (const std::string& site : sparse.sites()) {
+      sparse.find(site);
+      sparse.release(site);
+    }
+  } catch (const FormatError& error) {
+    return {"single weights", false, error.what()};
+  }
+  return {"single weights", true,
+          std::to_string(sparse.total_count()) + " in " + std::to_string(sparse.sites().size()) +
+              " linears finite and in their places"};
+}
+
 /// Every tensor belongs to a linear, or is none of the kinds that only quantized linears have.
 VerifyOutcome verify_inventory(const OpenedModel& opened) {
   std::set<std::string> linears;
@@ -85,6 +100,7 @@ std::vector<VerifyOutcome> verify_directory(const std::filesystem::path& directo
                            "ptq inspect shows what it holds");
   std::vector<VerifyOutcome> outcomes;
   verify_linears(opened, outcomes);
+  if (opened.sparse != nullptr) outcomes.push_back(verify_sparse(*opened.sparse));
   outcomes.push_back(verify_inventory(opened));
   outcomes.push_back(verify_hashes(directory));
   return outcomes;

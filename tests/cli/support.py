@@ -12,6 +12,7 @@ PTQ = os.environ["PTQ"]
 ROOT = os.environ["PTQ_SOURCE_DIR"]
 MODEL = os.path.join(ROOT, "tests/data/tale-llama")
 CALIBRATION = os.path.join(MODEL, "calibration.txt")
+SPARSE = "ptq-sparse.csr"
 HELDOUT = os.path.join(MODEL, "heldout.txt")
 # Few and short windows: these tests look at the program's behaviour, not at quality.
 FAST = ["--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64", "--group-size", "64", "--bits", "3", "--threads", "2"]
@@ -49,6 +50,36 @@ def read_safetensors(path):
         begin, end = entry["data_offsets"]
         tensors[name] = list(struct.unpack(f"<{(end - begin) // size}{kind}", data[begin:end]))
     return tensors
+
+
+def sparse_tensors(shapes, value=0.25):
+    """Single weights of linears {name: (out, in)} as (dtype, shape, bytes) by tensor name: one in every row."""
+    tensors = {}
+    for name, (rows, columns) in shapes.items():
+        kind, code = ("U8", "B") if columns <= 256 else ("I16", "h")
+        places = [row * 7 % columns for row in range(rows)]
+        cut = struct.pack("<f", value)[2:]  # bfloat16
+        tensors[name + ".sparse_row_ptr"] = ("I32", [rows + 1], struct.pack(f"<{rows + 1}i", *range(rows + 1)))
+        tensors[name + ".sparse_col_idx"] = (kind, [rows], struct.pack(f"<{rows}{code}", *places))
+        tensors[name + ".sparse_val"] = ("BF16", [rows], cut * rows)
+    return tensors
+
+
+def write_sparse(directory, tensors):
+    """Gives a quantized directory single weights, as config.json tells of them."""
+    header, data = {}, b""
+    for name, (dtype, shape, content) in sorted(tensors.items(), key=lambda item: (-len(item[1][2]) // item[1][1][0], item[0])):
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    encoded = json.dumps(header).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    with open(os.path.join(directory, SPARSE), "wb") as file:
+        file.write(struct.pack("<Q", len(encoded)) + encoded + data)
+    config = load_json(os.path.join(directory, "config.json"))
+    values = sum(shape[0] for name, (_, shape, _) in tensors.items() if name.endswith("_val"))
+    config["ptq_sparse"] = {"file": SPARSE, "values": values, "bytes": len(data)}
+    with open(os.path.join(directory, "config.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
 
 
 def poison_safetensors(path, name, bits):

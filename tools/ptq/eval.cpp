@@ -77,6 +77,13 @@ std::map<std::string, int64_t> count_backends(const OpenedModel& opened) {
   return count;
 }
 
+/// What the figures are of that another engine would not run.
+std::string sparse_line(const OpenedModel& opened) {
+  if (opened.sparse == nullptr) return "";
+  return "with " + std::to_string(opened.sparse->total_count()) + " single weights of " +
+         kSparseFile + "; engines that do not read it run another model\n";
+}
+
 std::string backend_line(const OpenedModel& opened) {
   std::string text;
   for (const auto& [name, count] : count_backends(opened))
@@ -123,10 +130,11 @@ void run_eval(const EvalArgs& args, CommonArgs& common) {
   json["peak_rss_bytes"] = peak_rss_bytes();
   json["device"] = common.device;
   json["backends"] = count_backends(opened);
+  json["sparse_values"] = opened.sparse == nullptr ? 0 : opened.sparse->total_count();
   json["backends_left_out"] = backends.left_out();
   json["backend_refusals"] = opened.backend_refusals();
   json["gates"] = Json::array();
-  std::string text = text_of(args, result) + backend_line(opened);
+  std::string text = text_of(args, result) + backend_line(opened) + sparse_line(opened);
   for (const GateOutcome& outcome : outcomes) {
     json["gates"].push_back(outcome.to_json());
     text += outcome.text + "\n";
