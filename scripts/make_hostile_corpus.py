@@ -16,6 +16,7 @@ import random
 import hostile_cases
 import hostile_files
 import hostile_model
+import hostile_sparse
 
 
 class Corpus:
@@ -75,6 +76,7 @@ def main():
     corpus = Corpus(args.out, args.seed)
     hostile_files.add_all(corpus)
     hostile_cases.add_all(corpus)
+    hostile_sparse.add_all(corpus)
     (args.out / "manifest.json").write_text(json.dumps(corpus.cases, indent=1) + "\n")
     broken = sum(case["kind"] != "control" for case in corpus.cases)
     print(f"{broken} broken inputs and {len(corpus.cases) - broken} valid ones in {args.out}")
