@@ -29,7 +29,7 @@ overrides the file's entry for the same flag, and for one that it excludes.
 | 7 | out of disk or memory |
 | 130 | interrupted; `--resume` goes on |
 TEXT
-  for command in "" quantize calibrate "stats merge" sensitivity plan eval compare inspect verify list "bench gemm"; do
+  for command in "" quantize calibrate "stats merge" sensitivity plan eval compare export inspect verify list "bench gemm"; do
     printf '\n## ptq %s\n\n```\n' "$command" | sed 's/ $//'
     # shellcheck disable=SC2086  # no command: no argument
     "$ptq" $command --help

@@ -36,6 +36,7 @@ void add_sensitivity(CLI::App& app, CommonArgs& common);
 void add_plan(CLI::App& app, CommonArgs& common);
 void add_eval(CLI::App& app, CommonArgs& common);
 void add_compare(CLI::App& app, CommonArgs& common);
+void add_export(CLI::App& app, CommonArgs& common);
 void add_bench(CLI::App& app, CommonArgs& common);
 void add_inspect(CLI::App& app, CommonArgs& common);
 void add_verify(CLI::App& app, CommonArgs& common);

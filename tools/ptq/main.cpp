@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   ptq::cli::add_plan(app, common);
   ptq::cli::add_eval(app, common);
   ptq::cli::add_compare(app, common);
+  ptq::cli::add_export(app, common);
   ptq::cli::add_bench(app, common);
   ptq::cli::add_inspect(app, common);
   ptq::cli::add_verify(app, common);
