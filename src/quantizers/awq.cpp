@@ -5,9 +5,9 @@
 #include <ATen/ATen.h>
 
 #include "group_clip.h"
+#include "ptq/model/quadratic_form.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
-#include "quadratic_form.h"
 #include "scale_search.h"
 #include "scheme_check.h"
 

@@ -8,8 +8,8 @@
 #include "gptq_solver.h"
 #include "layer_objective.h"
 #include "ptq/model/matmul.h"
+#include "ptq/model/quadratic_form.h"
 #include "ptq/quantizers/grid.h"
-#include "quadratic_form.h"
 #include "scale_refit.h"
 
 namespace ptq::quantizer {

@@ -8,8 +8,8 @@
 
 #include "hessian_factor.h"
 #include "module_probe.h"
+#include "ptq/model/quadratic_form.h"
 #include "ptq/quantizers/grid.h"
-#include "quadratic_form.h"
 #include "scale_candidates.h"
 
 namespace ptq::quantizer {

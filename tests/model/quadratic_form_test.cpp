@@ -1,9 +1,9 @@
-#include "../src/quantizers/quadratic_form.h"
+#include "ptq/model/quadratic_form.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-namespace ptq::quantizer {
+namespace ptq {
 namespace {
 
 TEST(QuadraticForm, EqualsTheTraceOfTheWholeProduct) {
@@ -20,4 +20,4 @@ TEST(QuadraticForm, EqualsTheTraceOfTheWholeProduct) {
 }
 
 }  // namespace
-}  // namespace ptq::quantizer
+}  // namespace ptq

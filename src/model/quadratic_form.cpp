@@ -1,4 +1,4 @@
-#include "quadratic_form.h"
+#include "ptq/model/quadratic_form.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 #include "ptq/model/matmul.h"
 
-namespace ptq::quantizer {
+namespace ptq {
 namespace {
 
 constexpr int64_t kWidth = 256;  ///< columns that are taken at a time
@@ -30,4 +30,4 @@ int64_t quadratic_form_bytes(int64_t out, int64_t in) {
   return out * std::min(in, kWidth) * (4 + 8);
 }
 
-}  // namespace ptq::quantizer
+}  // namespace ptq
