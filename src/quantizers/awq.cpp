@@ -31,12 +31,13 @@ class Awq : public Quantizer {
   bool prepares_blocks() const override { return true; }
   bool prepares_unquantized() const override { return settings_.unquantized; }
   std::vector<std::string> block_statistics() const override {
-    const bool square = settings_.scale.saliency == "mean-square";
-    return {"gram", square ? "mean-square" : "mean-magnitude"};
+    std::vector<std::string> names = settings_.scale.saliency.block_statistics();
+    if (std::find(names.begin(), names.end(), "gram") == names.end())
+      names.insert(names.begin(), "gram");
+    return names;
   }
   std::vector<std::string> stored_statistics() const override {
-    if (!settings_.scale.stored) return {};
-    return {settings_.scale.saliency};
+    return settings_.scale.saliency.stored_statistics();
   }
 
   std::optional<std::string> data_warning(int64_t tokens, int64_t in_features) const override {
@@ -45,16 +46,18 @@ class Awq : public Quantizer {
 
   int64_t prepare_bytes(const std::vector<LinearSite>& block, int64_t sequences,
                         int64_t seq) const override {
-    int64_t stage = 0, widest = 0;
+    int64_t stage = 0, widest = 0, scores = 0;
     for (const LinearSite& site : block) {
       int64_t weights = 0;
       for (const LinearSite& other : block)
         if (other.input == site.input) weights += other.out_features * other.in_features;
       stage = std::max(stage, weights);
       widest = std::max({widest, site.in_features, site.out_features});
+      scores = std::max(scores, settings_.scale.saliency.bytes(site));
     }
-    // A stage's weights rounded, one of them scaled beside; a module's activations.
-    return stage * 4 * 3 + sampled(sequences, seq) * seq * widest * 4 * 6;
+    // A stage's weights rounded, one of them scaled beside, or before that the scores of one; a
+    // module's activations.
+    return std::max(stage * 4 * 3, scores) + sampled(sequences, seq) * seq * widest * 4 * 6;
   }
 
   int64_t workspace_bytes(const LinearSite& site) const override {
@@ -121,18 +124,29 @@ class Awq : public Quantizer {
   std::unique_ptr<Quantizer> gptq_;
 };
 
+ScaleSearchSettings scale_settings(Options& options) {
+  std::string names;
+  for (const std::string& name : ChannelSaliency::names())
+    names += "|" + name;
+  ScaleSearchSettings settings;
+  const auto saliency = options.get<std::string>(
+      "saliency", "auto",
+      "the statistic or estimator that tells how much an input channel matters; auto: "
+      "mean-magnitude, or the Hessian's pivots with rounding=gptq; where it reads gradients, name "
+      "a store that has them with --stats, beside --calibration (auto" +
+          names + ")");
+  const auto of_it = options.get<Json>("saliency_options", Json::object(),
+                                       "the estimator's, as a JSON object: {\"damping\":0.1}");
+  settings.pivots = saliency == "auto";
+  settings.saliency = ChannelSaliency(settings.pivots ? "mean-magnitude" : saliency, of_it);
+  return settings;
+}
+
 }  // namespace
 
 std::unique_ptr<Quantizer> awq(Options& options) {
   AwqSettings settings;
-  const std::string saliency = options.get_choice(
-      "saliency", "auto",
-      {"auto", "mean-magnitude", "mean-square", "token-energy", "sequence-energy"},
-      "the statistic that tells how much an input channel matters; auto: mean-magnitude, or the "
-      "Hessian's pivots with rounding=gptq; the last two need gradients: name a store that has "
-      "them with --stats, beside --calibration");
-  settings.scale.stored = saliency == "token-energy" || saliency == "sequence-energy";
-  if (saliency != "auto") settings.scale.saliency = saliency;
+  settings.scale = scale_settings(options);
   settings.scale.rows = options.get_in<int64_t>(
       "rows", 256, 1, 1 << 20, "rows of a stage's weights that judge every scale; 1 to 1048576");
   settings.scale.finalists = options.get_in<int64_t>(

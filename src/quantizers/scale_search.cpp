@@ -33,6 +33,8 @@ class Stagewise {
     for (const at::Tensor& some : samples_)
       energy_ += quadratic_form(some, gram_);
     if (settings.feedback) find_pivots();
+    saliency_ = has_pivots() && settings.pivots ? pivots_.to(at::kDouble).sqrt()
+                                                : settings.saliency.of(context, index);
   }
 
   std::vector<ScaleCandidate> candidates() const {
@@ -40,7 +42,7 @@ class Stagewise {
     for (size_t i = 0; i < samples_.size(); ++i)
       share += range_share(samples_[i], scheme(i)) *
                (static_cast<double>(samples_[i].size(0)) / static_cast<double>(rows_));
-    return scale_candidates(of_factors(saliency()), of_factors(share));
+    return scale_candidates(of_factors(saliency_), of_factors(share));
   }
 
   /// tr(ΔW H ΔWᵀ) of the sampled rows as a part of tr(W H Wᵀ).
@@ -97,18 +99,6 @@ class Stagewise {
       pivots_ = at::empty_like(factor.pivots).index_copy_(0, factor.order, factor.pivots);
   }
 
-  /// float64 [in]: how much a channel matters.
-  at::Tensor saliency() const {
-    const std::string& name = settings_.saliency;
-    if (name.empty() && has_pivots()) return pivots_.to(at::kDouble).sqrt();
-    if (name.empty() || name == "mean-magnitude") return stats_.sum("mean-magnitude");
-    if (!settings_.stored) return stats_.sum(name).sqrt();
-    at::Tensor sum = at::zeros({channel_.size(0)}, at::kDouble);
-    for (const Linear& linear : stage_.linears)
-      sum += context_.stored_stats(linear.site()).sum(name);
-    return sum.sqrt();
-  }
-
   /// The means over the input channels that share a factor.
   at::Tensor of_factors(const at::Tensor& values) const {
     const at::Tensor sums =
@@ -134,7 +124,7 @@ class Stagewise {
   const Stage& stage_;
   const SiteStats& stats_;
   const at::Tensor& gram_;
-  at::Tensor channel_, pivots_;
+  at::Tensor channel_, pivots_, saliency_;
   int64_t factors_, rows_ = 0;
   std::vector<at::Tensor> samples_;
   double energy_ = 0;

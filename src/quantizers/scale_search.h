@@ -4,15 +4,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "channel_saliency.h"
 #include "ptq/quantizers/quantizer.h"
 
 namespace ptq::quantizer {
 
 struct ScaleSearchSettings {
-  /// The statistic that tells how much a channel matters: "mean-magnitude", of which √ is not
-  /// taken, or a sum of squares; empty: √ of the pivots of H, else the mean magnitude.
-  std::string saliency;
-  bool stored = false;        ///< the statistic is one of `stored_stats`
+  ChannelSaliency saliency{"mean-magnitude"};
+  bool pivots = true;         ///< with `feedback`: √ of the pivots of H in its place
   int64_t rows = 256;         ///< of a stage that judge all candidates
   int64_t finalists = 6;      ///< that the module's output judges
   bool search_grids = false;  ///< candidates are rounded to searched grids

@@ -11,6 +11,7 @@ class ActivationMagnitude : public SensitivityEstimator {
  public:
   std::vector<std::string> statistics() const override { return {"mean-magnitude"}; }
   std::string unit() const override { return "mean |x|"; }
+  int degree() const override { return 1; }
 
   at::Tensor channel_scores(const SiteView& site) const override {
     return per_token(site, site.stats.sum("mean-magnitude"));

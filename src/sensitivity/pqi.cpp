@@ -34,6 +34,7 @@ class PostQuantizationIntegral : public SensitivityEstimator {
   std::string unit() const override {
     return absolute_ ? "|nats per target token|" : "nats per target token";
   }
+  int degree() const override { return 1; }
 
   at::Tensor channel_scores(const SiteView& site) const override {
     const at::Tensor& gradient = site.stats.sum(probe_.name, "gradient");

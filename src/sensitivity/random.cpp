@@ -12,6 +12,7 @@ class Random : public SensitivityEstimator {
   Random(uint64_t seed, bool by_linear) : seed_(seed), by_linear_(by_linear) {}
 
   std::string unit() const override { return "uniform in [0, 1)"; }
+  int degree() const override { return 1; }
 
   at::Tensor channel_scores(const SiteView& site) const override {
     at::Tensor scores = at::empty({site.weight.size(1)}, at::kDouble);

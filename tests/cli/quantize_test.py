@@ -164,6 +164,19 @@ class Output(CliTestCase):
         self.assertIn("files", json.dumps(manifest["calibration"]))
         self.assertNotEqual(*(load_json(os.path.join(self.path(name), "ptq-manifest.json"))["linears"][0]["details"] for name in ("plain", "out")))
 
+    def test_an_estimator_of_sensitivity_may_tell_which_channels_awq_scales(self):
+        data = ("--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64")
+        self.succeed("calibrate", MODEL, "--collect", "fisher-token", *data, "--out", self.path("stats"))
+        awq = ("quantize", MODEL, "--method", "awq", *FAST)
+        scales = {}
+        for name, options in (("covariance", ()), ("obs", ("--set", 'awq.saliency_options={"damping":0.1}')),
+                              ("fisher", ("--set", 'awq.saliency_options={"per":"token"}', "--stats", self.path("stats")))):
+            self.succeed(*awq, "--saliency", name, *options, "--out", self.path(name))
+            manifest = load_json(os.path.join(self.path(name), "ptq-manifest.json"))
+            self.assertEqual(manifest["settings"]["options"]["awq"]["saliency"], name)
+            scales[name] = [linear["details"]["scale"]["error_scaled"] for linear in manifest["linears"]]
+        self.assertEqual(len({tuple(errors) for errors in scales.values()}), len(scales))
+
     def test_scales_may_be_found_on_the_unquantized_models_inputs(self):
         details = {}
         for propagate in ("quantized", "fp"):
@@ -223,6 +236,9 @@ class Refusal(CliTestCase):
              ["quantize", MODEL, "--method", "autoround", *out, *FAST[:2], "--samples", "1", *FAST[4:]]),
             (2, ["gradient-energy", "--stats"], ["quantize", MODEL, "--method", "autoround", *out, "--set", "autoround.loss=fisher", *FAST]),
             (2, ["token-energy", "--stats"], ["quantize", MODEL, "--method", "awq", *out, "--set", "awq.saliency=token-energy", *FAST]),
+            (2, ["pqi", "gradients at other weights", "obs"], ["quantize", MODEL, "--method", "awq", *out, "--saliency", "pqi", *FAST]),
+            (2, ["unknown option \"saliency\""], ["quantize", MODEL, *out, "--saliency", "obs", *FAST]),
+            (2, ["fisher-sequence", "--stats"], ["quantize", MODEL, "--method", "awq", *out, "--saliency", "fisher", *FAST]),
             (2, ["--bits"], [*rtn, "--bits", "four"]),
             (2, ["bits"], [*rtn, "--bits", "9", "--group-size", "64"]),
             (4, ["48", "q_proj"], [*rtn, "--group-size", "48"]),

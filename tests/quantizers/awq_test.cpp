@@ -116,11 +116,14 @@ TEST(Awq, AsksForTheStatisticsThatItsSaliencyNeeds) {
   EXPECT_THAT(with("auto")->block_statistics(), ::testing::ElementsAre("gram", "mean-magnitude"));
   EXPECT_THAT(with("auto")->stored_statistics(), ::testing::IsEmpty());
   EXPECT_THAT(with("token-energy")->stored_statistics(), ::testing::ElementsAre("token-energy"));
+  EXPECT_THAT(with("token-energy")->block_statistics(), ::testing::ElementsAre("gram"));
+  EXPECT_THAT(with("obs")->block_statistics(), ::testing::ElementsAre("gram"));
 }
 
 TEST(Awq, RefusesOptionsOutsideTheirRange) {
   for (const Json& wrong : {Json{{"rounding", "up"}}, Json{{"tokens", 0}}, Json{{"rows", 0}},
-                            Json{{"finalists", 99}}, Json{{"saliency", "gram"}}})
+                            Json{{"finalists", 99}}, Json{{"saliency", "gram"}},
+                            Json{{"saliency", "fisher"}, {"saliency_options", {{"per", "day"}}}}})
     EXPECT_THROW(quantizers().make("awq", wrong), ConfigError) << wrong.dump();
 }
 

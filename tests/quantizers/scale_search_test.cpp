@@ -120,8 +120,7 @@ TEST(ScaleSearch, AStoredStatisticSumsOverTheLinearsOfTheStage) {
   };
   ScaleSearchSettings settings;
   const ScaleChoice plain = search_scale(test.context(), 0, state_at(test, 0), settings);
-  settings.saliency = "token-energy";
-  settings.stored = true;
+  settings.saliency = ChannelSaliency("token-energy");
   const ScaleChoice stored = search_scale(test.context(), 0, state_at(test, 0), settings);
   EXPECT_EQ(asked.size(), 3U);
   EXPECT_NE(plain.report.at("form"), "none");
@@ -130,6 +129,7 @@ TEST(ScaleSearch, AStoredStatisticSumsOverTheLinearsOfTheStage) {
 }
 
 TEST(ScaleSearch, JudgesAsForRoundingToNearestWhereGptqHasNoFactor) {
+    stats.set_counts({1, 2, 1});
   TestBlock test(spread_llama(), *quantizers().make("awq"), kScheme);
   test.context().stats[3].sum("gram").zero_();
   ScaleSearchSettings settings;

@@ -1,6 +1,7 @@
 #include "ptq/pipeline/quantize.h"
 
 #include <memory>
+#include <utility>
 
 #include "command.h"
 #include "data_options.h"
@@ -12,7 +13,7 @@ namespace {
 struct QuantizeArgs {
   QuantizeJob job;
   DataArgs data;
-  std::string model, out, preset, memory_limit, stats, plan;
+  std::string model, out, preset, saliency, memory_limit, stats, plan;
   std::vector<std::string> settings;
   bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
@@ -23,6 +24,11 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
       ->type_name("NAME")
       ->capture_default_str();
   command.add_option("--preset", args.preset, "Settings of the method: fast, default or best")
+      ->type_name("NAME");
+  command
+      .add_option("--saliency", args.saliency,
+                  "What tells a method that scales channels how much each matters: a statistic or "
+                  "estimator; as --set METHOD.saliency")
       ->type_name("NAME");
   command.add_option("--format", args.job.format, "Layout of the output; see ptq list")
       ->type_name("NAME")
@@ -102,8 +108,11 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
   if (!args.plan.empty()) job.plan.decided = read_scheme_plan(args.plan);
   job.plugin_options = parse_settings(args.settings);
-  if (!args.preset.empty() && !job.plugin_options[job.method].contains("preset"))
-    job.plugin_options[job.method]["preset"] = args.preset;
+  // An option that is set by its own name counts more.
+  for (const auto& [key, value] :
+       {std::pair("preset", args.preset), std::pair("saliency", args.saliency)})
+    if (!value.empty() && !job.plugin_options[job.method].contains(key))
+      job.plugin_options[job.method][key] = value;
   job.calibration = args.data.parsed();
   job.stats = args.stats;
   if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);

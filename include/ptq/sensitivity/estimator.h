@@ -39,6 +39,9 @@ class SensitivityEstimator {
 
   /// One raw score per input channel, float64 [in], larger matters more (PQI's may be signed).
   virtual at::Tensor channel_scores(const SiteView& site) const = 0;
+  /// How often the magnitude of a channel's input or error is a factor of its raw score: 2 for a
+  /// second moment or a cost, 1 for a magnitude.  The root of that degree compares with |x|.
+  virtual int degree() const { return 2; }
   /// The same of every weight, float64 [out, in]; undefined where there is none.
   virtual at::Tensor weight_scores(const SiteView& /*site*/) const { return {}; }
 
