@@ -21,8 +21,10 @@ namespace {
 constexpr const char* kEnergy = "gradient-energy";
 
 /// How many equally weighted tokens the statistics are worth.
-double effective_tokens(const SiteStats& stats, bool weighted) {
-  if (!weighted) return static_cast<double>(stats.counts().tokens);
+double effective_tokens(const SiteStats& stats, const GptqSettings& settings) {
+  const DataCounts& counts = stats.counts();
+  if (!settings.weighted)
+    return static_cast<double>(counts.tokens - (settings.first_token ? 0 : counts.sequences));
   const auto energy = stats.sum(kEnergy, "energy").item<double>();
   const auto squared = stats.sum(kEnergy, "energy_squared").item<double>();
   return squared > 0 ? energy * energy / squared : 0;
@@ -104,8 +106,8 @@ class Gptq : public Quantizer {
   explicit Gptq(const GptqSettings& settings) : settings_(settings) {}
 
   std::vector<std::string> statistics() const override {
-    if (settings_.corrects) return {"gram", "cross-gram"};
-    if (!settings_.weighted) return {"gram"};
+    if (settings_.corrects) return {settings_.gram(), settings_.cross_gram()};
+    if (!settings_.weighted) return {settings_.gram()};
     if (!settings_.token_damping) return {"weighted-gram"};
     return {"weighted-gram", kEnergy};
   }
@@ -153,12 +155,13 @@ class Gptq : public Quantizer {
                      factor);
       }
     } else {
-      const at::Tensor& gram = site.stats.sum("gram");
+      const at::Tensor& gram = site.stats.sum(settings_.gram());
       const HessianFactor& factor = site.stats.derived<HessianFactor>(
           hessian.key(), [&] { return factor_hessian(gram, hessian); });
       Corrected target{weight};
       if (settings_.corrects && factor.feedback.defined())
-        target = precorrect(weight, site.stats.sum("cross-gram"), factor, settings_.most_drift);
+        target = precorrect(weight, site.stats.sum(settings_.cross_gram()), factor,
+                            settings_.most_drift);
       gathered.add(0,
                    round_rows({target.weight, gram, factor, scheme, site.model_dtype}, settings_),
                    factor);
@@ -174,7 +177,7 @@ class Gptq : public Quantizer {
     hessian.group_length = scheme.group_length(site.site.in_features);
     if (settings_.token_damping)
       hessian.damping *= std::sqrt(
-          std::max(1.0, 16 * in / std::max(1.0, effective_tokens(site.stats, settings_.weighted))));
+          std::max(1.0, 16 * in / std::max(1.0, effective_tokens(site.stats, settings_))));
     return hessian;
   }
 

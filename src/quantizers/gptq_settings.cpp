@@ -26,6 +26,13 @@ void read_hessian(Options& options, GptqSettings& settings) {
                          "what the error is measured by: gram (outputs) or weighted (outputs "
                          "weighted by the loss gradient; needs --stats with weighted-gram)") ==
       "weighted";
+  settings.first_token = options.get(
+      "first_token", true,
+      "false: the first token of every calibration window, on which attention sinks lie, is left "
+      "out of what the error is measured on");
+  if (settings.weighted && !settings.first_token)
+    throw ConfigError("quantizer gptq: first_token=false needs hessian=gram",
+                      "the weighted statistics are over all tokens");
   settings.hessian.damping =
       options.get_in("damping", 0.01, 0.0, 10.0,
                      "added to the Hessian's diagonal, as a part of damping_scale; 0 to 10");

@@ -265,6 +265,34 @@ TEST(Gptq, APresetIsTheOptionsThatAreNotGiven) {
   EXPECT_THROW(quantizers().make("gptq", {{"preset", "quick"}}), ConfigError);
 }
 
+TEST(Gptq, WithoutTheFirstTokenItIsGptqOfTheOtherTokens) {
+  at::manual_seed(18);
+  const at::Tensor weight = at::randn({16, 64});
+  at::Tensor inputs = correlated_inputs(4, 100, 64);
+  inputs.select(1, 0).mul_(300);  // an attention sink
+  const at::Tensor reference = inputs + 0.05F * at::randn_like(inputs);
+  const auto made = [&](const Json& options, int64_t from) {
+    const auto gptq = quantizers().make("gptq", options);
+    const TestSite site(weight, inputs.slice(1, from), *gptq, reference.slice(1, from));
+    return gptq->quantize(site.view(), kScheme);
+  };
+  for (const char* target : {"self", "full-precision"}) {
+    const QuantizedSite without = made({{"first_token", false}, {"target", target}}, 0);
+    const QuantizedSite others = made({{"target", target}}, 1);
+    EXPECT_TRUE(without.weight.q.equal(others.weight.q)) << target;
+    EXPECT_EQ(without.relative_error, others.relative_error) << target;
+    EXPECT_FALSE(without.weight.q.equal(made({{"target", target}}, 0).weight.q)) << target;
+  }
+  const QuantizedSite without = made({{"first_token", false}}, 0);
+  EXPECT_NEAR(without.relative_error, output_error(without.weight, weight, inputs.slice(1, 1)),
+              1e-4 * without.relative_error);  // sums in float32 by the Gram matrix
+  // As many tokens as the others are: 16 · 64 of them would need no more damping.
+  const Json damped{{"first_token", false}, {"token_damping", true}};
+  EXPECT_EQ(made(damped, 0).details, made({{"token_damping", true}}, 1).details);
+  EXPECT_THROW(quantizers().make("gptq", {{"first_token", false}, {"hessian", "weighted"}}),
+               ConfigError);
+}
+
 TEST(Gptq, TheLastRowsAreSolvedLikeTheFirst) {
   at::manual_seed(6);
   const at::Tensor row = at::randn({1, 48}), inputs = correlated_inputs(2, 100, 48);

@@ -15,6 +15,11 @@ inline at::Tensor as_rows(const at::Tensor& tensor) {
   return tensor.reshape({-1, tensor.size(-1)});
 }
 
+/// The same without each sequence's first token: contiguous rows [sequences·(seq−1), n].
+inline at::Tensor rows_after_first(const at::Tensor& tensor) {
+  return as_rows(tensor.slice(1, 1).contiguous());
+}
+
 /// Replaces what is below the diagonal of `matrix` [n, n] by the mirror image of what is above it.
 void mirror_upper(const at::Tensor& matrix);
 
