@@ -26,6 +26,7 @@ struct Override {
   std::regex pattern;
   std::function<void(QuantScheme&)> apply;
   bool matched = false;
+  bool matched_left = false;  ///< … a linear that is left as it is
 };
 
 int64_t parse_integer(const std::string& value, const std::string& rule) {
@@ -152,13 +153,21 @@ class Rules {
     return scheme;
   }
 
-  /// A line for each rule that matched nothing.
+  /// Tells that the linear is left as it is, whatever a rule says.
+  void leave(const std::string& name) {
+    for (Override& rule : overrides_)
+      if (std::regex_search(name, rule.pattern)) rule.matched_left = true;
+  }
+
+  /// A line for each rule that changed nothing.
   std::vector<std::string> idle() const {
     std::vector<std::string> lines;
     for (const Skip& skip : skips_)
       if (!skip.matched) lines.push_back("--skip \"" + skip.text + "\" matches no linear");
     for (const Override& rule : overrides_)
-      if (!rule.matched) lines.push_back("--override \"" + rule.text + "\" matches no linear");
+      if (!rule.matched)
+        lines.push_back("--override \"" + rule.text + "\" matches no linear" +
+                        (rule.matched_left ? " but such as are left as they are" : ""));
     return lines;
   }
 
@@ -228,12 +237,17 @@ SkippedSites apply_skips(const std::vector<std::string>& skip,
   return result;
 }
 
-ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSite>& sites,
-                          const CheckpointFormat& format) {
+void check_rules(const PlanRequest& request) {
   static const std::vector<std::string> kPolicies = {"error", "smaller", "channel", "skip"};
   if (std::find(kPolicies.begin(), kPolicies.end(), request.odd_shape) == kPolicies.end())
     throw ConfigError("unknown policy for odd shapes \"" + request.odd_shape + "\"",
                       "error, smaller, channel or skip");
+  static_cast<void>(Rules(request));
+}
+
+ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSite>& sites,
+                          const CheckpointFormat& format) {
+  check_rules(request);
   const Decisions decisions(request, sites);
   Rules rules(request);
   ResolvedPlan resolved;
@@ -242,8 +256,10 @@ ResolvedPlan resolve_plan(const PlanRequest& request, const std::vector<LinearSi
   for (const LinearSite& site : sites) {
     bool skipped = rules.skips(site.name) || decisions.leaves(site.name);
     QuantScheme scheme = decisions.of(site.name);
-    // A rule that meets only what is left as it is has done nothing, and is told as idle.
-    if (!decisions.leaves(site.name)) scheme = rules.overridden(site.name, scheme);
+    if (skipped)
+      rules.leave(site.name);
+    else
+      scheme = rules.overridden(site.name, scheme);
     if (!skipped && site.in_features % scheme.group_length(site.in_features) != 0) {
       if (request.odd_shape == "error") {
         shapes.add(site, scheme, "groups that fit: " + fitting_groups(site.in_features));

@@ -127,6 +127,36 @@ TEST(ResolvePlan, TakesWhatWasDecidedAndAppliesItsRulesToThat) {
   EXPECT_EQ(ptq::resolve_plan(plan, kSites, AnyFormat()).plan.size(), 1U);
 }
 
+TEST(ResolvePlan, TellsRulesThatMeetOnlyWhatIsLeftAsItIs) {
+  const auto warnings = [](ptq::PlanRequest plan, const std::string& rule) {
+    plan.overrides = {rule};
+    return ptq::resolve_plan(plan, kSites, AnyFormat()).warnings;
+  };
+  ptq::PlanRequest plan = request(48);
+  plan.decided = decided();
+  const auto only_left = testing::ElementsAre(testing::HasSubstr("but such as are left"));
+  EXPECT_THAT(warnings(plan, "layers.1.q:bits=8"), only_left);
+  EXPECT_THAT(warnings(plan, "q$:bits=8"), testing::IsEmpty());
+  EXPECT_THAT(warnings(plan, "lm_head:bits=8"),
+              testing::ElementsAre(testing::EndsWith("matches no linear")));
+  plan = request(32);
+  plan.skip = {"down"};
+  EXPECT_THAT(warnings(plan, "down:bits=8"), only_left);
+}
+
+TEST(CheckRules, RefusesWhatNoModelCouldMakeRight) {
+  ptq::PlanRequest plan = request(32);
+  EXPECT_NO_THROW(ptq::check_rules(plan));
+  plan.overrides = {"q:bits=x"};
+  EXPECT_THROW(ptq::check_rules(plan), ptq::ConfigError);
+  plan = request(32);
+  plan.skip = {"("};
+  EXPECT_THROW(ptq::check_rules(plan), ptq::ConfigError);
+  plan = request(32);
+  plan.odd_shape = "round";
+  EXPECT_THROW(ptq::check_rules(plan), ptq::ConfigError);
+}
+
 TEST(ResolvePlan, RefusesADecisionForOtherLinears) {
   ptq::PlanRequest plan = request(32);
   plan.decided = decided();

@@ -25,7 +25,7 @@ struct PlanRequest {
 struct ResolvedPlan {
   QuantPlan plan;
   std::vector<std::string> skipped;   ///< linears left as they are
-  std::vector<std::string> warnings;  ///< what `odd_shape` changed, rules that matched nothing
+  std::vector<std::string> warnings;  ///< what `odd_shape` changed, rules that changed nothing
 };
 
 /// Which linears rules of PlanRequest::skip leave out.
@@ -38,6 +38,9 @@ struct SkippedSites {
 /// Throws ConfigError for a bad regex, and where nothing is kept.
 SkippedSites apply_skips(const std::vector<std::string>& skip,
                          const std::vector<LinearSite>& sites);
+
+/// Throws ConfigError for a bad regex, rule or policy.
+void check_rules(const PlanRequest& request);
 
 /// Applies the rules to `sites`.  Throws ConfigError for a bad regex, rule or policy, and where
 /// `decided` lacks a linear or has one that is not there; UnsupportedError, with a table of the
