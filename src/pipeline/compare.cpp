@@ -76,10 +76,28 @@ void check_label(const std::string& label, const std::string& text) {
                       "it names a directory and what --set LABEL.key=value means");
 }
 
+/// What the method of `row` reads beside its calibration data.
+std::vector<std::string> stored_statistics(const CompareRow& row) {
+  return quantizers().make(row.method, row.options)->stored_statistics();
+}
+
+/// Whether the method of `row` reads a store, which then must have what it reads.
+bool check_store(const CompareJob& job, const CompareRow& row) {
+  const std::vector<std::string> names = stored_statistics(row);
+  if (names.empty()) return false;
+  if (job.stats.empty())
+    throw ConfigError("--methods " + row.label + ": with these options it reads " + names.front() +
+                          " from a store of statistics",
+                      "collect it with ptq calibrate and name the store with --stats DIR");
+  StatsStore::open(job.stats).require(names);
+  return true;
+}
+
 /// The rows to fill, with every method's name, label and options checked.
 std::vector<CompareRow> make_rows(const CompareJob& job) {
   std::vector<CompareRow> rows;
   std::set<std::string> labels;
+  bool reads_store = false;
   for (const std::string& text : job.methods) {
     const size_t equals = text.find('=');
     CompareRow row;
@@ -90,7 +108,7 @@ std::vector<CompareRow> make_rows(const CompareJob& job) {
       throw ConfigError("--methods " + row.label + " is given twice",
                         "give one a label of its own: label=" + row.method);
     row.options = job.plugin_options.value(row.label, Json::object());
-    quantizers().make(row.method, row.options);
+    reads_store = check_store(job, row) || reads_store;
     for (const QuantScheme& scheme : job.schemes) {
       scheme.check();
       row.scheme = scheme;
@@ -101,6 +119,9 @@ std::vector<CompareRow> make_rows(const CompareJob& job) {
     if (std::find(job.schemes.begin(), job.schemes.begin() + static_cast<std::ptrdiff_t>(i),
                   job.schemes[i]) != job.schemes.begin() + static_cast<std::ptrdiff_t>(i))
       throw ConfigError("--schemes " + job.schemes[i].name() + " is given twice");
+  if (!job.stats.empty() && !reads_store)
+    throw ConfigError("--stats: no method here reads a store beside its calibration data",
+                      "leave it out; every row is measured on the same text");
   if (rows.empty()) throw ConfigError("nothing to compare", "--methods and --schemes name it");
   for (const auto& item : job.plugin_options.items())
     if (!labels.count(item.key()))
@@ -117,9 +138,11 @@ QuantizeJob quantize_job(const CompareJob& job, const CompareRow& row,
   quantize.format = job.format;
   quantize.plan.scheme = row.scheme;
   quantize.plan.skip = job.skip;
+  quantize.plan.overrides = job.overrides;
   quantize.plan.odd_shape = job.odd_shape;
   if (!row.options.empty()) quantize.plugin_options[row.method] = row.options;
   quantize.calibration = job.calibration;
+  if (!stored_statistics(row).empty()) quantize.stats = job.stats;
   quantize.memory_limit_bytes = job.memory_limit_bytes;
   // A fallback is a figure of the comparison, not its end.
   quantize.max_fallbacks = std::numeric_limits<int>::max();
@@ -161,6 +184,9 @@ CompareReport compare_methods(const CompareJob& job, ProgressListener& listener)
   const detail::Stopwatch watch(report.seconds);
   report.rows = make_rows(job);
   formats().make(job.format);
+  PlanRequest rules;
+  rules.skip = job.skip, rules.overrides = job.overrides, rules.odd_shape = job.odd_shape;
+  check_rules(rules);
   if (job.windows.windows.empty()) throw ConfigError("there is no window to evaluate");
   const OpenedModel reference = open_directory(job.model, nullptr, open_device(job.device));
   if (!reference.format.empty())
@@ -171,9 +197,9 @@ CompareReport compare_methods(const CompareJob& job, ProgressListener& listener)
       detail::read_calibration(job.calibration, job.model, reference.model->config()).report;
   report.windows_sha256 = job.windows.sha256();
   report.settings = {
-      {"model", job.model.string()},   {"format", job.format},   {"skip", job.skip},
-      {"on_odd_shape", job.odd_shape}, {"threads", job.threads}, {"device", job.device},
-      {"command", job.command}};
+      {"model", job.model.string()}, {"format", job.format},          {"skip", job.skip},
+      {"override", job.overrides},   {"on_odd_shape", job.odd_shape}, {"stats", job.stats.string()},
+      {"threads", job.threads},      {"device", job.device},          {"command", job.command}};
   const Scratch scratch(job.keep);
   size_t number = 0;
   for (CompareRow& row : report.rows) {

@@ -2,9 +2,12 @@
 """`ptq compare` as a user meets it: the table, the JSON, what fails and what stays behind."""
 import json
 import os
+import signal
+import subprocess
+import time
 import unittest
 
-from support import CALIBRATION, HELDOUT, MODEL, CliTestCase
+from support import CALIBRATION, HELDOUT, MODEL, PTQ, CliTestCase
 
 DATA = ("--calibration", CALIBRATION, "--samples", "4", "--seqlen", "64", "--text", HELDOUT, "--eval-seqlen", "64", "--eval-windows", "2")
 
@@ -48,6 +51,31 @@ class Compare(CliTestCase):
         rows = json.loads(result.stdout)["rows"]
         self.assertIn("3 bits", rows[0]["failure"])
         self.assertGreater(rows[1]["evaluation"]["perplexity"], 1)
+
+    def test_a_method_may_read_a_store_beside_the_text(self):
+        store, awq = self.path("stats"), ("--methods", "rtn,plain=awq,fisher=awq", "--set", "fisher.saliency=fisher", "--override", "v_proj:bits=8")
+        self.succeed("calibrate", MODEL, "--collect", "fisher-sequence", *DATA[:6], "--out", store)
+        report = json.loads(self.succeed("compare", MODEL, *awq, "--schemes", "w3g64", "--stats", store, "--json", *DATA,
+                                         env=self.environment).stdout)
+        self.assertEqual(report["settings"]["stats"], store)
+        self.assertEqual(len({row["kl"]["mean_nats"] for row in report["rows"]}), 3)
+        self.assertGreater(report["rows"][0]["bits_per_weight"], 3.25)
+        self.fail_with(2, ["fisher", "--stats"], "compare", MODEL, *awq, *DATA, env=self.environment)
+
+    def test_a_signal_leaves_no_temporary_directory(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            with subprocess.Popen([PTQ, "compare", MODEL, "--methods", "learned=autoround", "--set", "learned.iterations=100000", *DATA],
+                                  env=self.environment, stderr=subprocess.PIPE, text=True) as process:
+                for line in process.stderr:
+                    if "comparing" in line:
+                        break
+                while not os.listdir(self.path("tmp")):
+                    self.assertIsNone(process.poll())
+                    time.sleep(0.01)
+                process.send_signal(number)
+                process.stderr.read()
+                self.assertEqual(process.wait(), 130)
+            self.assertEqual(os.listdir(self.path("tmp")), [], number)
 
     def test_misuse_ends_with_its_exit_code_before_any_work(self):
         for mention, args in ((["gptp", "rtn"], ("--methods", "rtn,gptp")), (["w4"], ("--methods", "rtn", "--schemes", "w4")),

@@ -108,6 +108,24 @@ TEST_F(Compare, FiguresAreThoseOfARunAlone) {
   EXPECT_NE(row.evaluation.model.perplexity, report.rows[1].evaluation.model.perplexity);
 }
 
+TEST_F(Compare, RulesForLinearsHoldForEveryRun) {
+  job_.overrides = {"o_proj:bits=8"};
+  job_.skip = {"down_proj"};
+  const CompareReport report = compare_methods(job_, listener_);
+  for (const CompareRow& row : report.rows) {
+    QuantizeJob alone;
+    alone.model = job_.model;
+    alone.out = work_ / ("alone-" + row.label);
+    alone.method = row.method;
+    alone.plan.scheme = job_.schemes[0];
+    alone.plan.overrides = job_.overrides;
+    alone.plan.skip = job_.skip;
+    if (row.method != "rtn") alone.calibration = job_.calibration;
+    EXPECT_EQ(row.output_bytes, quantize_checkpoint(alone, listener_).output_bytes) << row.label;
+  }
+  EXPECT_EQ(report.to_json().at("settings").at("override"), Json(job_.overrides));
+}
+
 // GPTQ sums its error column by column in another order.  The terms of tr(ΔW H ΔWᵀ) cancel, to a
 // fortieth of their magnitudes at most: in · 2^-24 · 40 = 9e-4 for 384 inputs.
 TEST_F(Compare, MeasuresOutputErrorsAsGptqDoesItself) {
@@ -223,6 +241,22 @@ TEST_F(Compare, AnInterruptionIsNoRow) {
     }
     EXPECT_THAT(listener.warnings, testing::IsEmpty());
   }
+}
+
+TEST_F(Compare, RefusesBadRulesAndStoresThatDoNotFitItsMethods) {
+  job_.overrides = {"o_proj:bits=many"};
+  refused("not an integer");
+  job_.overrides.clear();
+  job_.odd_shape = "round";
+  refused("unknown policy");
+  job_.odd_shape = "error";
+  job_.stats = work_ / "stats";
+  refused("no method here reads a store");
+  job_.methods = {"awq"};
+  job_.plugin_options = {{"awq", {{"saliency", "fisher"}}}};
+  refused("stats");  // which is not there
+  job_.stats.clear();
+  refused("reads fisher-sequence from a store");
 }
 
 TEST_F(Compare, SaysThatThereIsNoPlaceForTheCheckpoints) {

@@ -109,6 +109,8 @@ void print(const std::string& text) {
 void catch_interrupts() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  // A closed terminal, but not where it was to be ignored, as under nohup.
+  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
 void poll_interrupts() {

@@ -26,7 +26,7 @@ struct CompareArgs {
   CompareJob job;
   DataArgs data;
   WindowArgs windows;
-  std::string model, keep, memory_limit;
+  std::string model, stats, keep, memory_limit;
   std::vector<std::string> schemes{"w4g128"}, settings;
   bool linears = false;
 };
@@ -42,6 +42,7 @@ void run_compare(CompareArgs& args, CommonArgs& common) {
   job.calibration = args.data.parsed();
   const OpenedModel model = open_directory(job.model);
   job.windows = args.windows.plan(job.model, model.model->config());
+  job.stats = args.stats;
   job.keep = args.keep;
   if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);
   job.threads = common.threads;
@@ -84,12 +85,22 @@ void declare(CLI::App& command, CompareArgs& args) {
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command
+      .add_option("--override", args.job.overrides,
+                  "Another scheme for some linears: 'REGEX:bits=8,group_size=32'")
+      ->type_name("RULE")
+      ->allow_extra_args(false);
+  command
       .add_option("--on-odd-shape", args.job.odd_shape,
                   "When a group does not divide: error, smaller, channel or skip")
       ->type_name("POLICY")
       ->capture_default_str();
   args.data.declare(command);
   args.windows.declare(command, "--eval-");
+  command
+      .add_option("--stats", args.stats,
+                  "Statistics of ptq calibrate for the methods that read some beside the "
+                  "calibration data")
+      ->type_name("DIR");
   command.add_option("--keep", args.keep, "Keep the checkpoints in this new directory")
       ->type_name("DIR");
   command.add_flag("--linears", args.linears, "Print every linear's output error, too");

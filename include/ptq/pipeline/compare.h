@@ -20,11 +20,12 @@ struct CompareJob {
   std::vector<QuantScheme> schemes;
   Json plugin_options = Json::object();  ///< by a method's label
   std::string format = "compressed-tensors";
-  std::vector<std::string> skip;    ///< as PlanRequest::skip
-  std::string odd_shape = "error";  ///< as PlanRequest::odd_shape
-  CalibrationRequest calibration;   ///< one selection, which every run reads
-  WindowPlan windows;               ///< what every result is evaluated on
-  std::filesystem::path keep;       ///< where the checkpoints stay; empty: none does
+  std::vector<std::string> skip, overrides;  ///< as in PlanRequest, of every run
+  std::string odd_shape = "error";           ///< as PlanRequest::odd_shape
+  CalibrationRequest calibration;            ///< one selection, which every run reads
+  std::filesystem::path stats;  ///< a store for methods that read one beside `calibration`, or none
+  WindowPlan windows;           ///< what every result is evaluated on
+  std::filesystem::path keep;   ///< where the checkpoints stay; empty: none does
   int64_t memory_limit_bytes = -1;  ///< as QuantizeJob
   int threads = 1;
   std::string device = "cpu", command;
@@ -59,7 +60,8 @@ struct CompareReport {
   std::optional<PerplexityResult> reference;  ///< the full-precision model; nothing if all failed
   Json calibration;                           ///< CalibrationReport
   std::string windows_sha256;                 ///< WindowPlan::sha256
-  /// The model, format, skipped linears, policy for odd shapes and threads; the command as typed.
+  /// The model, format, rules for linears, policy for odd shapes, store and threads; the command as
+  /// typed.
   Json settings;
   double seconds = 0;
 
@@ -75,8 +77,9 @@ struct CompareReport {
 
 /// Quantizes `job.model` by every method under every scheme and evaluates each against the model,
 /// one checkpoint on disk at a time unless they are kept.  A run that fails is a row that says why.
-/// Throws ConfigError before any work for an unknown method, format or option, for a name given
-/// twice, without a method, scheme or window, and for a `keep` that is not empty; UnsupportedError
+/// Throws ConfigError before any work for an unknown method, format, option or rule, for a name
+/// given twice, without a method, scheme or window, for a store that lacks what a method reads or
+/// that none does, and for a `keep` that is not empty; UnsupportedError
 /// for a quantized model; ResourceError without a place for the checkpoints; InterruptedError.
 CompareReport compare_methods(const CompareJob& job, ProgressListener& listener);
 
