@@ -62,6 +62,8 @@ class ShapeBench {
   }
 
   const std::vector<DeviceContender>& on_devices() const { return on_devices_; }
+  /// The backends that do not take the shape, and why.
+  const std::vector<std::string>& left_out() const { return left_out_; }
 
   void run(int64_t rows, std::vector<GemmTiming>& timings) {
     if (!contenders_.empty()) run_here(rows, timings);
@@ -98,8 +100,9 @@ class ShapeBench {
     try {
       chosen = selection.choose(shape_of(weight, nullptr));
       products = chosen.backend->on_device(weight);
-    } catch (const UnsupportedError&) {
+    } catch (const UnsupportedError& error) {
       if (!settings_.skip_unsupported) throw;
+      left_out_.push_back(name + ": " + error.what());
       return;
     }
     if (products != nullptr)
@@ -201,6 +204,7 @@ class ShapeBench {
   const MachineRates& machine_;
   std::vector<Contender> contenders_;  ///< in host memory; BLAS last, unless there is no other
   std::vector<DeviceContender> on_devices_;
+  std::vector<std::string> left_out_;
 };
 
 void check(const GemmBenchSettings& settings) {
@@ -258,6 +262,10 @@ GemmBenchResult run_gemm_bench(const GemmBenchSettings& settings) {
   for (const GemmShape& shape : settings.shapes) {
     ShapeBench bench(settings, selections, shape, result.machine);
     list_devices(bench.on_devices(), result.devices);
+    for (const std::string& reason : bench.left_out())
+      if (std::find(result.left_out.begin(), result.left_out.end(), reason) ==
+          result.left_out.end())
+        result.left_out.push_back(reason);
     const bool last = &shape == &settings.shapes.back();
     if (settings.launch == Launch::kGraph && last && result.devices.empty())
       throw ConfigError(

@@ -27,6 +27,7 @@ Json GemmBenchResult::to_json() const {
                {"read_bytes_per_second", machine.read_bytes_per_second},
                {"flops_per_second", machine.flops_per_second},
                {"cache_bytes", machine.cache_bytes},
+               {"backends_left_out", left_out},
                {"devices", Json::array()},
                {"timings", Json::array()}};
   for (const GemmDevice& one : devices)
@@ -71,6 +72,8 @@ std::string GemmBenchResult::table() const {
             fixed(one.rates.copy_bytes_per_second * 1e-9, 1) + " GB/s (read and written), " +
             one.rates.dense + " multiplies at " + fixed(one.rates.flops_per_second * 1e-12, 1) +
             " TFLOP/s\n";
+  for (const std::string& reason : left_out)
+    text += "left out: " + reason + "\n";
   Table table({"backend", "K x N", "rows", "launch", "us", "GB/s", "GFLOP/s", "floor us",
                "% of floor", "dense", "x dense"});
   for (const GemmTiming& one : timings)

@@ -17,6 +17,9 @@ class BenchGemm(CliTestCase):
         result = json.loads(self.succeed("bench", "gemm", "--shape", "96,64", "--shape", "64,40", *QUICK, "--json").stdout)
         found = {(one["backend"], one["in"], one["out"], one["rows"]) for one in result["timings"]}
         self.assertTrue({("cpu", 96, 64, 1), ("cpu", 64, 40, 9), ("reference", 96, 64, 9)} <= found)
+        # What is not measured says why.
+        left_out = {reason.split(":")[0] for reason in result["backends_left_out"]}
+        self.assertEqual(left_out ^ {backend for backend, *_ in found}, {"cpu", "cuda", "reference"})
         self.assertGreater(result["read_bytes_per_second"], 0)
         for one in result["timings"]:
             self.assertAlmostEqual(one["flops_per_second"] * one["seconds"], 2 * one["in"] * one["out"] * one["rows"], delta=1)
@@ -74,8 +77,11 @@ class BenchGemm(CliTestCase):
     def test_what_a_device_cannot_do_is_refused_or_left_out(self):
         args = ["bench", "gemm", "--shape", "96,64", "--rows", "1"]
         with self.on_host_module():
-            timings = json.loads(self.succeed(*args, "--group-size", "48", "--json").stdout)["timings"]
-            self.assertEqual({one["backend"] for one in timings}, {"cpu", "reference"})
+            result = json.loads(self.succeed(*args, "--shape", "96,96", "--group-size", "48", "--json").stdout)
+            self.assertEqual({one["backend"] for one in result["timings"]}, {"cpu", "reference"})
+            self.assertEqual(len(result["backends_left_out"]), 1)
+            self.assertRegex(result["backends_left_out"][0], "^cuda: .*not of 48")
+            self.assertRegex(self.succeed(*args, "--group-size", "48").stdout, "left out: cuda: .*not of 48")
             self.fail_with(4, ["not of 48"], *args, "--group-size", "48", "--backend", "cuda")
             self.fail_with(1, ["a bad launch"], "bench", "gemm", "--shape", "96,64", "--rows", "53", "--group-size", "32",
                            "--backend", "cuda")

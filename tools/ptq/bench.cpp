@@ -60,16 +60,22 @@ void run_bench(const BenchArgs& args, CommonArgs& common) {
   settings.backends = args.backends;
   settings.backend_settings = parse_settings(args.settings);
   settings.skip_unsupported = args.backends.empty();
+  std::vector<std::string> unavailable;
   if (settings.backends.empty())
-    for (const std::string& name : backends().names())
-      if (!backends().make(name)->unavailable()) settings.backends.push_back(name);
+    for (const std::string& name : backends().names()) {
+      if (const auto reason = backends().make(name)->unavailable())
+        unavailable.push_back(name + ": " + *reason);
+      else
+        settings.backends.push_back(name);
+    }
   ConsoleProgress progress;
   settings.progress = [&](const std::string& step) {
     poll_interrupts();
     progress.draw(0.0, "measuring " + step);
   };
   progress.begin("measuring", 1, 0);
-  const GemmBenchResult result = run_gemm_bench(settings);
+  GemmBenchResult result = run_gemm_bench(settings);
+  result.left_out.insert(result.left_out.begin(), unavailable.begin(), unavailable.end());
   progress.note("measured " + std::to_string(result.timings.size()) + " products");
   print(common.json ? result.to_json().dump(2) + "\n" : args.csv ? result.csv() : result.table());
 }

@@ -71,6 +71,7 @@ struct GemmBenchResult {
   int threads = 0;
   QuantScheme scheme;
   std::vector<GemmTiming> timings;
+  std::vector<std::string> left_out;  ///< backends and why each, or some of its shapes, is missing
 
   /// The machine, the devices and every timing, in seconds and bytes.
   Json to_json() const;
