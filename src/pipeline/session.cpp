@@ -80,6 +80,9 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   context = {plan.plan, sites, dtype_of(sites.front()), version(), {{"name", job.method}}};
   if (const auto reason = format->unsupported(context))
     throw UnsupportedError("format " + job.format + ": " + *reason);
+  if (quantizer->refines_blocks())
+    if (const auto reason = quantizer->cannot_refine(*input.model->load_block(0)))
+      throw UnsupportedError("method " + job.method + ": " + *reason);
   input_bytes = tensor_bytes(*input.checkpoint);
   const std::vector<std::string> beside = quantizer->stored_statistics();
   if (!beside.empty() && job.stats.empty())

@@ -65,6 +65,9 @@ class AutoRound : public Quantizer {
   }
 
   bool refines_blocks() const override { return true; }
+  std::optional<std::string> cannot_refine(const Block& block) const override {
+    return settings_.loss == BlockLoss::kFisher ? fisher_refusal(block) : std::nullopt;
+  }
 
   int64_t refine_bytes(const std::vector<LinearSite>& block, int64_t tokens) const override {
     int64_t weights = 0, outputs = 0;

@@ -39,11 +39,8 @@ class OutputLoss {
       token_ = energy.clamp_min(kLeastEnergy * mean).reciprocal();
     }
     if (loss == BlockLoss::kFisher) {
+      if (const auto reason = fisher_refusal(context.block)) throw UnsupportedError(*reason);
       const std::vector<Linear>& last = context.block.stages().back().linears;
-      if (last.size() != 1 || !context.block.ends_in_sum())
-        throw UnsupportedError(
-            "loss=fisher: the output of this architecture's blocks is not a sum "
-            "that ends in one linear, whose gradients would be its own");
       const at::Tensor sum = context.stored_stats(last[0].site()).sum("gradient-energy");
       const double mean = sum.mean().item<double>();
       if (!(mean > 0) || !std::isfinite(mean))
@@ -216,6 +213,12 @@ class Tuner {
 };
 
 }  // namespace
+
+std::optional<std::string> fisher_refusal(const Block& block) {
+  if (block.stages().back().linears.size() == 1 && block.ends_in_sum()) return std::nullopt;
+  return "loss=fisher: the output of this architecture's blocks is not a sum that ends in one "
+         "linear, whose gradients would be its own";
+}
 
 TunedBlock tune_rounding(const RefineContext& context, const TunerSettings& settings) {
   const at::NoGradGuard unrecorded;

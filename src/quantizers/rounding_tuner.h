@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "learned_rounding.h"
@@ -34,6 +35,9 @@ struct TunedBlock {
   int64_t iteration = 0;                           ///< after which `weights` stood; 0: the start
   int64_t heldout = 0;                             ///< windows that no step saw
 };
+
+/// Why kFisher has no weights for the output of `block`, or nothing.
+std::optional<std::string> fisher_refusal(const Block& block);
 
 /// Learns the rounding of all quantized linears of a block together, by what they do to its output,
 /// and keeps the best of what was seen on the last eighth of the windows.  Leaves the block with

@@ -188,3 +188,7 @@ TEST(AutoRound, ReportsWhatWasLearned) {
 
 }  // namespace
 }  // namespace ptq
+  const auto fisher = quantizers().make("autoround", {{"loss", "fisher"}});
+  EXPECT_TRUE(fisher->cannot_refine(norm_behind.block()).has_value());
+  EXPECT_FALSE(fisher->cannot_refine(one.block()).has_value());
+  EXPECT_FALSE(autoround->cannot_refine(norm_behind.block()).has_value());

@@ -44,7 +44,7 @@ using BlockNotes = std::map<std::string, Json>;
 
 /// A block whose linears are quantized, and what it should do.
 struct RefineContext {
-  Block& block;             ///< with the dequantized weights; to be left so or with better ones
+  Block& block;  ///< with the dequantized weights; to be left with those of what is returned
   const at::Tensor& input;  ///< float32 [sequences, seq, hidden]: its input behind quantized blocks
   const at::Tensor& target;  ///< same shape: the output of this block of the unquantized model
   const std::map<std::string, at::Tensor>& weights;  ///< by site: float32 [out, in], unquantized
@@ -123,6 +123,13 @@ class Quantizer {
   /// model runs beside the quantized one.
   virtual bool refines_blocks() const { return false; }
 
+  /// The reason why `refine_block` cannot work on blocks like this one, the model's first, or
+  /// nothing.
+  virtual std::optional<std::string> cannot_refine(const Block& block) const {
+    static_cast<void>(block);
+    return std::nullopt;
+  }
+
   /// Bytes that `refine_block` takes at its peak beside the block, for its linears and a batch of
   /// `tokens` that goes through it at a time.
   virtual int64_t refine_bytes(const std::vector<LinearSite>& block, int64_t tokens) const {
@@ -131,7 +138,8 @@ class Quantizer {
   }
 
   /// Called once for each block after its last linear was quantized: the linears that it found
-  /// better weights for, by site name.  Their details are added to those of `quantize`.
+  /// better weights for, by site name; the block then has these, dequantized.  Their details are
+  /// added to those of `quantize`.
   virtual std::map<std::string, QuantizedSite> refine_block(const RefineContext& context) const {
     static_cast<void>(context);
     return {};
