@@ -124,11 +124,6 @@ void refine(Session& session, Block& block, const Block& original, CalibrationSt
     pack(session, *session.site_of.at(report.name), std::move(found->second.weight), result);
   }
   result.measures.clear();
-  for (Stage& stage : block.stages())
-    for (Linear& linear : stage.linears)
-      if (better.count(linear.site().name) > 0)
-        linear.set_weight(
-            result.quantized.at(linear.site().name).dequantize().to(linear.weight().device()));
   const Stopwatch watch(session.seconds.forward);
   StageRunner runner(block, states.quantized, session.sweep);
   for (size_t stage = 0; stage < block.stages().size(); ++stage)
