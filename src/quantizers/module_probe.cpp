@@ -9,6 +9,25 @@ double squares(const at::Tensor& values) {
   return values.square().sum(at::kDouble).item<double>();
 }
 
+/// Gives linears their own weights back, whatever happens in its lifetime.
+class OwnWeights {
+ public:
+  explicit OwnWeights(std::vector<Linear>& linears) : linears_(linears) {
+    for (const Linear& linear : linears)
+      weights_.push_back(linear.weight());
+  }
+  ~OwnWeights() {
+    for (size_t i = 0; i < linears_.size(); ++i)
+      linears_[i].set_weight(weights_[i]);
+  }
+  OwnWeights(const OwnWeights&) = delete;
+  OwnWeights& operator=(const OwnWeights&) = delete;
+
+ private:
+  std::vector<Linear>& linears_;
+  std::vector<at::Tensor> weights_;
+};
+
 }  // namespace
 
 ModuleProbe::ModuleProbe(Block& block, size_t index, const BlockState& state)
@@ -28,15 +47,10 @@ at::Tensor ModuleProbe::run() {
 
 double ModuleProbe::error(const std::vector<at::Tensor>& weights) {
   std::vector<Linear>& linears = block_.stages()[index_].linears;
-  std::vector<at::Tensor> own;
-  for (size_t i = 0; i < linears.size(); ++i) {
-    own.push_back(linears[i].weight());
-    linears[i].set_weight(weights[i]);
-  }
-  const double error = squares(run() - output_);
+  const OwnWeights restored(linears);
   for (size_t i = 0; i < linears.size(); ++i)
-    linears[i].set_weight(own[i]);
-  return error;
+    linears[i].set_weight(weights[i]);
+  return squares(run() - output_);
 }
 
 }  // namespace ptq::quantizer

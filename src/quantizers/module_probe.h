@@ -20,7 +20,7 @@ class ModuleProbe {
   /// Σ of the squares of the module's output.
   double energy() const { return energy_; }
   /// Σ of the squares of what `weights`, float32 [out, in], one a linear of the stage, change of
-  /// the module's output; the block keeps its own.
+  /// the module's output; the block keeps its own, also when this throws.
   double error(const std::vector<at::Tensor>& weights);
 
  private:

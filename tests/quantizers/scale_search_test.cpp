@@ -50,6 +50,20 @@ TEST(ModuleProbe, IsTheChangeOfWhatTheModuleAdds) {
   }
 }
 
+TEST(ModuleProbe, GivesTheBlockItsWeightsBackWhenAnErrorEndsIt) {
+  TestBlock test(testing::tiny_llama(), *quantizers().make("awq"), kScheme);
+  ModuleProbe probe(test.block(), 0, state_at(test, 0));
+  std::vector<at::Tensor> own, weights;
+  for (const Linear& linear : test.block().stages()[0].linears) {
+    own.push_back(linear.weight());
+    weights.push_back(linear.weight() * 2);
+  }
+  weights.back() = at::ones({3, 3});  // what came before it is set by then
+  EXPECT_THROW(probe.error(weights), std::logic_error);
+  for (size_t i = 0; i < own.size(); ++i)
+    EXPECT_TRUE(test.linear(0, i).weight().is_same(own[i])) << i;
+}
+
 TEST(ModuleProbe, KnowsAStageThatEndsItsModule) {
   TestBlock test(testing::tiny_llama(), *quantizers().make("awq"), kScheme);
   for (const size_t index : {size_t{1}, size_t{3}})
@@ -116,6 +130,7 @@ TEST(ScaleSearch, AStoredStatisticSumsOverTheLinearsOfTheStage) {
     SiteStats stats;
     const double share = asked.size() == 1 ? 0.5 : 0.25;
     stats.set("token-energy", std::make_shared<Sums>(Sums{{"sum", magnitude.square() * share}}));
+    stats.set_counts({1, 2, 1});
     return stats;
   };
   ScaleSearchSettings settings;
@@ -129,7 +144,6 @@ TEST(ScaleSearch, AStoredStatisticSumsOverTheLinearsOfTheStage) {
 }
 
 TEST(ScaleSearch, JudgesAsForRoundingToNearestWhereGptqHasNoFactor) {
-    stats.set_counts({1, 2, 1});
   TestBlock test(spread_llama(), *quantizers().make("awq"), kScheme);
   test.context().stats[3].sum("gram").zero_();
   ScaleSearchSettings settings;
