@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "ptq/backends/device_columns.h"
 #include "ptq/core/error.h"
 #include "ptq/quantizers/grid.h"
 #include "ptq/quantizers/quantizer.h"
@@ -291,6 +292,24 @@ TEST(Gptq, WithoutTheFirstTokenItIsGptqOfTheOtherTokens) {
   EXPECT_EQ(made(damped, 0).details, made({{"token_damping", true}}, 1).details);
   EXPECT_THROW(quantizers().make("gptq", {{"first_token", false}, {"hessian", "weighted"}}),
                ConfigError);
+}
+
+TEST(Gptq, TakesWhatLiesOnADeviceIfTheDeviceHasAllKernelsForIt) {
+  const auto takes = [](const Json& options, const std::string& device) {
+    return quantizers().make("gptq", options)->takes(at::Device(device));
+  };
+  const bool columns = !device_columns_unavailable(0).has_value();
+  EXPECT_EQ(takes(Json::object(), "cuda:0"), columns);
+  EXPECT_EQ(takes({{"order", "none"}, {"first_token", false}}, "cuda:0"), columns);
+  const std::vector<Json> further{Json{{"hessian", "weighted"}}, Json{{"target", "full-precision"}},
+                                  Json{{"refit", true}},         Json{{"descent", 1}},
+                                  Json{{"magr", 0.01}},          Json{{"preset", "best"}}};
+  for (const Json& options : further) {
+    EXPECT_FALSE(takes(options, "cuda:0")) << options;
+    EXPECT_TRUE(takes(options, "cpu")) << options;
+  }
+  EXPECT_TRUE(takes(Json::object(), "cpu"));
+  EXPECT_FALSE(takes(Json::object(), "meta"));
 }
 
 TEST(Gptq, TheLastRowsAreSolvedLikeTheFirst) {
