@@ -40,6 +40,7 @@ std::vector<std::vector<LinearSite>> sites_of(const ModelConfig& config, int64_t
   add(kQkv, attention + "q_proj", first_norm, q, hidden);
   add(kQkv, attention + "k_proj", first_norm, kv, hidden);
   add(kQkv, attention + "v_proj", first_norm, kv, hidden);
+  stages[kQkv][0].scores_only = stages[kQkv][1].scores_only = true;
   add(kOutput, attention + "o_proj", attention + "v_proj", hidden, q);
   add(kGateUp, mlp + "gate_proj", second_norm, wide, hidden);
   add(kGateUp, mlp + "up_proj", second_norm, wide, hidden);

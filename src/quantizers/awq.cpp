@@ -96,11 +96,8 @@ class Awq : public Quantizer {
     require_whole_groups(site.site, scheme);
     const at::Tensor weight = site.weight.contiguous();
     const at::Tensor& gram = site.stats.sum("gram");
-    const Grids grids = settings_.clip
-                            ? fit_group_grids(weight, scheme, site.model_dtype, gram)
-                            : fit_grids(weight, scheme, site.model_dtype, {true, gram.diagonal()});
     QuantizedSite result;
-    result.weight = round_to_nearest(weight, scheme, grids).weight;
+    result.weight = round_to_nearest(weight, scheme, grids_of(site, weight, scheme)).weight;
     const double energy = quadratic_form(weight, gram);
     if (energy > 0)
       result.relative_error =
@@ -109,6 +106,16 @@ class Awq : public Quantizer {
   }
 
  private:
+  /// The clip search leaves out what only makes scores, as the paper's code does: what its outputs
+  /// do passes a product of two of them and a softmax, which the error of one alone says little of.
+  Grids grids_of(const SiteView& site, const at::Tensor& weight, const QuantScheme& scheme) const {
+    const at::Tensor& gram = site.stats.sum("gram");
+    if (!settings_.clip)
+      return fit_grids(weight, scheme, site.model_dtype, {true, gram.diagonal()});
+    if (site.site.scores_only) return fit_grids(weight, scheme, site.model_dtype, {});
+    return fit_group_grids(weight, scheme, site.model_dtype, gram);
+  }
+
   /// Some sequences, evenly apart.
   at::Tensor sample(const at::Tensor& states) const {
     const int64_t count = sampled(states.size(0), states.size(1));
@@ -158,7 +165,8 @@ std::unique_ptr<Quantizer> awq(Options& options) {
       "tokens", 1024, 1, 1 << 24, "tokens that judge them, in whole windows; 1 to 16777216");
   settings.clip = options.get<bool>(
       "clip", false,
-      "whether the ranges of groups are cut by what that does to their part of the output");
+      "whether the ranges of groups are cut by what that does to their part of the output; those "
+      "of what only makes the scores of attention then stay whole");
   settings.unquantized =
       options.get_choice("propagate", "quantized", {"quantized", "fp"},
                          "the inputs that scales are found on: behind the blocks quantized so far, "

@@ -204,6 +204,26 @@ TEST(Model, StagesListEveryLinearOnceInSiteOrder) {
   }
 }
 
+TEST(Model, WhatOnlyMakesScoresChangesNothingWhereThereIsOneScore) {
+  TinyOptOptions norms_behind;
+  norms_behind.norm_before = false;
+  for (const TinyModel& model : {tiny_llama(), tiny_opt(), tiny_opt(norms_behind)}) {
+    const at::NoGradGuard no_grad;
+    const auto block = first_block(model);
+    int scores = 0;
+    for (Stage& stage : block->stages())
+      for (Linear& linear : stage.linears) {
+        const at::Tensor x = at::randn({2, 1, block->stages()[0].linears[0].site().in_features});
+        const at::Tensor before = block->forward(x), own = linear.weight();
+        linear.set_weight(at::randn_like(own));
+        EXPECT_EQ(block->forward(x).equal(before), linear.site().scores_only) << linear.site().name;
+        linear.set_weight(own);
+        scores += linear.site().scores_only ? 1 : 0;
+      }
+    EXPECT_EQ(scores, 2);
+  }
+}
+
 TEST(Model, LoadingABlockReleasesWhatItRead) {
   const auto source = tiny_llama().source();
   const auto model = open_model(source, tiny_llama().config);

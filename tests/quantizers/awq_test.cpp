@@ -4,6 +4,7 @@
 
 #include "block_fixture.h"
 #include "ptq/core/error.h"
+#include "ptq/quantizers/grid.h"
 #include "site_fixture.h"
 
 namespace ptq {
@@ -93,6 +94,19 @@ TEST(Awq, TheErrorItReportsIsThatOfTheOutputsWithAndWithoutTheClipSearch) {
     return made.relative_error;
   };
   EXPECT_NE(error(true), error(false));
+}
+
+TEST(Awq, TheClipSearchLeavesGroupsWholeThatOnlyMakeScores) {
+  at::manual_seed(16);
+  const at::Tensor weight = at::randn({24, 96}), inputs = correlated_inputs(4, 64, 96);
+  const auto awq = quantizers().make("awq", {{"clip", true}});
+  TestSite site(weight, inputs, *awq);
+  const Grids whole = fit_grids(weight, kScheme, at::kFloat, {});
+  EXPECT_FALSE(awq->quantize(site.view(), kScheme).weight.scale.equal(whole.scale));
+  site.site().scores_only = true;
+  const QuantizedTensor scores = awq->quantize(site.view(), kScheme).weight;
+  EXPECT_TRUE(scores.scale.equal(whole.scale));
+  EXPECT_TRUE(scores.zero.equal(whole.zero));
 }
 
 TEST(Awq, RoundsAsGptqDoesIfAskedTo) {

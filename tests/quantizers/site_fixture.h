@@ -30,6 +30,7 @@ class TestSite {
     return {site_, weight_, stats_, model_dtype};
   }
   const SiteStats& stats() const& { return stats_; }
+  LinearSite& site() & { return site_; }
 
  private:
   LinearSite site_;

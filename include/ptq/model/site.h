@@ -17,6 +17,8 @@ struct LinearSite {
   /// What makes the input, where a factor per input channel can be moved to: a norm or an earlier
   /// linear of the block ("model.layers.3.input_layernorm"); empty: nothing can take one.
   std::string producer = {};
+  /// Its output makes nothing but the scores of attention, as that of q and k does.
+  bool scores_only = false;
 };
 
 }  // namespace ptq

@@ -80,6 +80,7 @@ std::vector<std::vector<LinearSite>> sites_of(const ModelConfig& config, int64_t
   const std::string second_norm = norm_before ? prefix + "final_layer_norm" : "";
   for (const char* name : {"q_proj", "k_proj", "v_proj"})
     add(kQkv, attention + name, "self_attn.input", first_norm);
+  stages[kQkv][0].scores_only = stages[kQkv][1].scores_only = true;
   add(kOutput, attention + "out_proj", "self_attn.inner", attention + "v_proj");
   add(kFc1, prefix + "fc1", "mlp.input", second_norm);
   add(kFc2, prefix + "fc2", "mlp.inner", prefix + "fc1");
