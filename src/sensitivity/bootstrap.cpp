@@ -8,8 +8,8 @@
 #include <stdexcept>
 
 #include "ptq/sensitivity/agreement.h"
+#include "ptq/sensitivity/seeded_bits.h"
 #include "quantile.h"
-#include "seeded_bits.h"
 
 namespace ptq {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "channel_sums.h"
 #include "ptq/sensitivity/estimator.h"
-#include "seeded_bits.h"
+#include "ptq/sensitivity/seeded_bits.h"
 
 namespace ptq::estimator {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "channel_sums.h"
 #include "ptq/sensitivity/estimator.h"
+#include "ptq/sensitivity/quadrature.h"
 #include "ptq/sensitivity/rounding.h"
-#include "quadrature.h"
 #include "scheme_options.h"
 
 namespace ptq::estimator {

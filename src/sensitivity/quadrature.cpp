@@ -1,4 +1,4 @@
-#include "quadrature.h"
+#include "ptq/sensitivity/quadrature.h"
 
 #include <cmath>
 #include <cstdint>

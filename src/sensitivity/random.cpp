@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "ptq/sensitivity/estimator.h"
-#include "seeded_bits.h"
+#include "ptq/sensitivity/seeded_bits.h"
 
 namespace ptq::estimator {
 namespace {

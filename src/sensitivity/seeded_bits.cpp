@@ -1,4 +1,4 @@
-#include "seeded_bits.h"
+#include "ptq/sensitivity/seeded_bits.h"
 
 namespace ptq::estimator {
 namespace {

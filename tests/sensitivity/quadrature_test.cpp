@@ -1,4 +1,4 @@
-#include "../src/sensitivity/quadrature.h"
+#include "ptq/sensitivity/quadrature.h"
 
 #include <cmath>
 

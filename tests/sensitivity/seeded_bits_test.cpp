@@ -1,4 +1,4 @@
-#include "../src/sensitivity/seeded_bits.h"
+#include "ptq/sensitivity/seeded_bits.h"
 
 #include <set>
 #include <vector>
