@@ -25,7 +25,9 @@ Json SiteReport::to_json() const {
           {"bits_per_weight", scheme.bits_per_weight(in_features)},
           {"relative_output_error", relative_error},
           {"details", details},
-          {"fallbacks", fallbacks}};
+          {"fallbacks", fallbacks},
+          {"sparse_values", sparse_values},
+          {"sparse_bytes", sparse_bytes}};
 }
 
 SiteReport SiteReport::from_json(const Json& json) {
@@ -40,6 +42,8 @@ SiteReport SiteReport::from_json(const Json& json) {
     site.scheme.symmetric = json.at("scheme").at("symmetric");
     site.relative_error = json.at("relative_output_error");
     site.details = json.at("details");
+    site.sparse_values = json.value("sparse_values", int64_t{0});
+    site.sparse_bytes = json.value("sparse_bytes", int64_t{0});
     site.fallbacks = json.at("fallbacks").get<std::vector<std::string>>();
     return site;
   } catch (const Json::exception& error) {
@@ -70,6 +74,20 @@ double QuantizeReport::bits_per_weight() const {
   return weights > 0 ? bits / weights : 0;
 }
 
+int64_t QuantizeReport::sparse_bytes() const {
+  int64_t bytes = 0;
+  for (const SiteReport& site : sites)
+    bytes += site.sparse_bytes;
+  return bytes;
+}
+
+double QuantizeReport::sparse_bits_per_weight() const {
+  double weights = 0;
+  for (const SiteReport& site : sites)
+    weights += static_cast<double>(site.out_features * site.in_features);
+  return weights > 0 ? 8.0 * static_cast<double>(sparse_bytes()) / weights : 0;
+}
+
 double QuantizeReport::mean_relative_error() const {
   double sum = 0;
   for (const SiteReport& site : sites)
@@ -93,8 +111,32 @@ Json QuantizeReport::to_json() const {
           {"engines", support},
           {"fallbacks", fallbacks()},
           {"bits_per_weight", bits_per_weight()},
+          {"sparse_bits_per_weight", sparse_bits_per_weight()},
+          {"total_bits_per_weight", bits_per_weight() + sparse_bits_per_weight()},
           {"mean_relative_output_error", mean_relative_error()},
+          {"method", method},
           {"bytes", {{"input", input_bytes}, {"output", output_bytes}}}};
+}
+
+QuantizeReport QuantizeReport::from_json(const Json& json) {
+  try {
+    QuantizeReport report;
+    report.settings = json.at("settings");
+    report.inputs = json.at("inputs");
+    report.calibration = json.at("calibration");
+    for (const Json& site : json.at("linears"))
+      report.sites.push_back(SiteReport::from_json(site));
+    report.skipped = json.at("skipped").get<std::vector<std::string>>();
+    report.warnings = json.at("warnings").get<std::vector<std::string>>();
+    for (const Json& engine : json.at("engines"))
+      report.engines.push_back({engine.at("engine"), engine.at("loads"), engine.at("note")});
+    report.method = json.at("method");
+    report.input_bytes = json.at("bytes").at("input");
+    report.output_bytes = json.at("bytes").at("output");
+    return report;
+  } catch (const Json::exception& error) {
+    throw FormatError(std::string("not the report of a quantize run: ") + error.what());
+  }
 }
 
 Json QuantizeReport::timing_json() const {
@@ -107,6 +149,7 @@ Json QuantizeReport::timing_json() const {
       {"quantize_call_seconds", seconds.total() - seconds.hash - seconds.write - seconds.verify},
       {"peak_rss_bytes", peak_rss_bytes},
       {"resumed_blocks", resumed_blocks},
+      {"method_seconds", method_seconds},
       {"linear_seconds", linears}};
 }
 
@@ -130,11 +173,17 @@ std::string QuantizeReport::text() const {
   text += "bits per weight " + fixed(bits_per_weight(), 3) +
           " (quantized linears, scales and zeros included), mean error " +
           fixed(mean_relative_error(), 5) + "\n";
+  if (sparse_bits_per_weight() > 0)
+    text += "single weights beside them " + fixed(sparse_bits_per_weight(), 3) + ", in all " +
+            fixed(bits_per_weight() + sparse_bits_per_weight(), 3) +
+            " bits per weight; the dense part alone is another model, with another perplexity\n";
   text += "tensors " + human_bytes(input_bytes) + " -> " + human_bytes(output_bytes) + "\n";
-  text += "time " + human_seconds(wall_seconds) + " (statistics " +
-          human_seconds(seconds.statistics) + ", quantize " + human_seconds(seconds.quantize) +
-          ", forward " + human_seconds(seconds.forward) + "), peak memory " +
-          human_bytes(peak_rss_bytes) + "\n";
+  text += "time " + human_seconds(wall_seconds);
+  // Of several runs those of one would say nothing.
+  if (method.is_null())
+    text += " (statistics " + human_seconds(seconds.statistics) + ", quantize " +
+            human_seconds(seconds.quantize) + ", forward " + human_seconds(seconds.forward) + ")";
+  text += ", peak memory " + human_bytes(peak_rss_bytes) + "\n";
   for (const EngineSupport& engine : engines)
     text += engine.engine + ": " + (engine.loads ? "loads it" : "does not load it") +
             (engine.note.empty() ? "" : " (" + engine.note + ")") + "\n";

@@ -36,6 +36,37 @@ TEST(QuantizeReport, WeighsBitsByTheNumberOfWeights) {
   EXPECT_DOUBLE_EQ(report.mean_relative_error(), 0.2);
 }
 
+TEST(QuantizeReport, CountsSingleWeightsBesideTheOthers) {
+  ptq::QuantizeReport report;
+  report.sites = {site("a", 1, 64, 4, 0.1), site("b", 3, 64, 8, 0.3)};
+  EXPECT_EQ(report.text().find("dense part alone"), std::string::npos);
+  report.sites[1].sparse_values = 5;
+  report.sites[1].sparse_bytes = 36;
+  EXPECT_EQ(report.sparse_bytes(), 36);
+  EXPECT_DOUBLE_EQ(report.sparse_bits_per_weight(), 8.0 * 36 / 256);
+  EXPECT_EQ(report.to_json().at("total_bits_per_weight"),
+            report.bits_per_weight() + report.sparse_bits_per_weight());
+  EXPECT_THAT(report.text(), ::testing::HasSubstr("dense part alone"));
+}
+
+TEST(QuantizeReport, SurvivesTheWayThroughJson) {
+  ptq::QuantizeReport report;
+  report.settings = {{"method", "gptq"}};
+  report.inputs = {{"files", {{"model.safetensors", "abc"}}}};
+  report.calibration = {{"windows_used", 3}};
+  report.sites = {site("a", 1, 64, 4, 0.1)};
+  report.sites[0].sparse_values = 5;
+  report.sites[0].sparse_bytes = 36;
+  report.skipped = {"lm_head"};
+  report.warnings = {"few tokens"};
+  report.engines = {{"vLLM", true, "with a note"}};
+  report.method = {{"base", "gptq"}};
+  report.input_bytes = 7;
+  report.output_bytes = 5;
+  EXPECT_EQ(ptq::QuantizeReport::from_json(report.to_json()).to_json(), report.to_json());
+  EXPECT_THROW(ptq::QuantizeReport::from_json({{"settings", 3}}), ptq::FormatError);
+}
+
 TEST(QuantizeReport, KeepsTimeOutOfWhatMustBeReproducible) {
   ptq::QuantizeReport report;
   report.sites = {site("a", 1, 64, 4, 0.1)};

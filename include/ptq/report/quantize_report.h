@@ -17,6 +17,8 @@ struct SiteReport {
   Json details = Json::object();       ///< what the method reports: damping, dead columns, …
   std::vector<std::string> fallbacks;  ///< what was done other than asked, and why
   double seconds = 0;                  ///< of the quantizer alone
+  int64_t sparse_values = 0;           ///< single weights that stand beside
+  int64_t sparse_bytes = 0;            ///< what these take on disk
 
   Json to_json() const;                           ///< all but the seconds
   static SiteReport from_json(const Json& json);  ///< throws FormatError
@@ -41,17 +43,23 @@ struct QuantizeReport {
   std::vector<std::string> skipped;  ///< linears left as they were
   std::vector<std::string> warnings;
   std::vector<EngineSupport> engines;
+  Json method = nullptr;  ///< what a method for whole models tells of the model; null: nothing
   int64_t input_bytes = 0, output_bytes = 0;  ///< of the tensor data
   int64_t peak_rss_bytes = 0;
   PhaseSeconds seconds;
   double wall_seconds = 0;
+  Json method_seconds = nullptr;  ///< of the parts of a method for whole models; null: none
   int resumed_blocks = 0;
 
   int fallbacks() const;
-  double bits_per_weight() const;  ///< over the quantized linears, scales and zeros included
+  double bits_per_weight() const;         ///< over the quantized linears, scales and zeros included
+  int64_t sparse_bytes() const;           ///< of the single weights beside the quantized linears
+  double sparse_bits_per_weight() const;  ///< of the single weights beside them, indices included
   double mean_relative_error() const;
   /// All but timings and memory: the same run gives the same JSON.
   Json to_json() const;
+  /// The report that `to_json` gave, without timings and memory; throws FormatError.
+  static QuantizeReport from_json(const Json& json);
   Json timing_json() const;
   /// The worst linears by relative error, bits per weight, sizes, time.
   std::string text() const;
