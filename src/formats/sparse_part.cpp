@@ -12,7 +12,6 @@
 namespace ptq {
 namespace {
 
-constexpr const char* kConfigKey = "ptq_sparse";
 constexpr const char* kRows = ".sparse_row_ptr";
 constexpr const char* kColumns = ".sparse_col_idx";
 constexpr const char* kValues = ".sparse_val";
@@ -140,14 +139,14 @@ std::shared_ptr<const SparsePart> SparsePart::open(const std::filesystem::path& 
                                                    const std::vector<LinearSite>& quantized) {
   const std::filesystem::path path = directory / kSparseFile;
   const bool exists = std::filesystem::exists(path);
-  const std::string file = path.string(), where = "config.json: " + std::string(kConfigKey);
-  if (!config.contains(kConfigKey) || config.at(kConfigKey).is_null()) {
+  const std::string file = path.string(), where = "config.json: " + std::string(kSparseConfig);
+  if (!config.contains(kSparseConfig) || config.at(kSparseConfig).is_null()) {
     if (exists)
-      throw FormatError(file + " is there, but config.json has no " + kConfigKey,
+      throw FormatError(file + " is there, but config.json has no " + kSparseConfig,
                         "restore config.json, or remove the file to use the dense part alone");
     return nullptr;
   }
-  const JsonFields fields(config.at(kConfigKey), where);
+  const JsonFields fields(config.at(kSparseConfig), where);
   const std::string name = fields.text("file", "");
   if (name != kSparseFile)
     throw FormatError(where + ": file is \"" + name + "\", not " + kSparseFile);

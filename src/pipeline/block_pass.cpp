@@ -2,6 +2,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include "output_error.h"
+#include "ptq/formats/sparse_part.h"
+#include "ptq/quant/sparse_places.h"
 #include "session.h"
 
 namespace ptq::detail {
@@ -20,6 +22,23 @@ void pack(Session& session, const LinearSite& site, QuantizedTensor weight, Bloc
   result.quantized.insert_or_assign(site.name, std::move(weight));
 }
 
+/// `weight` with zeros at `places`; itself without any.
+at::Tensor without(const at::Tensor& weight, const at::Tensor& places) {
+  if (!places.defined()) return weight;
+  at::Tensor rest = weight.clone();
+  rest.view({-1}).index_fill_(0, places.to(weight.device()), 0);
+  return rest;
+}
+
+/// What stands at `places` of the quantized weight `rounded`: what was left out there, and what the
+/// method made of the zero in its place, by which it may have balanced errors of other weights.
+SparseWeight beside(const at::Tensor& rounded, const at::Tensor& original, const at::Tensor& places,
+                    at::ScalarType dtype) {
+  SparseWeight sum = sparse_at(original.cpu(), places);
+  sum.values.add_(rounded.reshape({-1}).index_select(0, places));
+  return storable(std::move(sum), dtype);
+}
+
 /// Quantizes one linear, puts the rounded weight in its place and files what came out.
 void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
                      BlockResult& result) {
@@ -29,17 +48,27 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   session.listener.poll();
   double seconds = 0;
   QuantizedSite quantized;
+  SparseWeight apart;
   const at::Tensor original = linear.weight();
   {
     const Stopwatch watch(seconds);
     const at::Device device = original.device();
-    const at::Tensor weight = original.to(working_device(session, device));
+    const at::Tensor places = session.apart(site);
+    const at::Tensor weight = without(original, places).to(working_device(session, device));
     quantized = with_context("quantizing " + site.name, [&] {
       return session.quantizer->quantize({site, weight, stats, session.dtype_of(site)},
                                          planned->second);
     });
+    at::Tensor rounded;
+    if (places.defined() || session.calibrated()) rounded = quantized.weight.dequantize();
+    if (places.defined()) {
+      apart = with_context("leaving weights of " + site.name + " out", [&] {
+        return beside(rounded, original, places, session.context.model_dtype);
+      });
+      rounded = apart.placed_in(rounded);
+    }
     // Without calibration data nothing runs through the block.
-    if (session.calibrated()) linear.set_weight(quantized.weight.dequantize().to(device));
+    if (session.calibrated()) linear.set_weight(rounded.to(device));
   }
   session.seconds.quantize += seconds;
   if (session.job.measure_outputs) {
@@ -51,9 +80,18 @@ void quantize_linear(Session& session, Linear& linear, const SiteStats& stats,
   }
   for (const std::string& fallback : quantized.fallbacks)
     session.listener.warning(site.name + ": " + fallback);
-  SiteReport report{site.name,         site.block,          site.out_features,
-                    site.in_features,  planned->second,     quantized.relative_error,
-                    quantized.details, quantized.fallbacks, seconds};
+  SiteReport report{site.name,
+                    site.block,
+                    site.out_features,
+                    site.in_features,
+                    planned->second,
+                    quantized.relative_error,
+                    quantized.details,
+                    quantized.fallbacks,
+                    seconds,
+                    apart.count(),
+                    sparse_bytes(site.out_features, site.in_features, apart.count())};
+  if (apart.count() > 0) result.apart.emplace(site.name, std::move(apart));
   result.reports.push_back(std::move(report));
   pack(session, site, std::move(quantized.weight), result);
 }
@@ -90,6 +128,12 @@ BlockNotes prepare(Session& session, Block& block, const at::Tensor& states, Blo
   }
   for (const auto& [name, values] : block_vectors(block))
     result.tensors.emplace(name, values.cpu().to(stored(name)));
+  if (session.job.prepared.empty()) return notes;
+  for (const auto& [name, values] : block_vectors(block))
+    result.prepared.emplace(name, values.cpu());
+  for (const Stage& stage : block.stages())
+    for (const Linear& linear : stage.linears)
+      result.prepared.emplace(linear.site().name + ".weight", linear.weight().cpu());
   return notes;
 }
 

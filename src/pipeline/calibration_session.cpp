@@ -21,8 +21,8 @@ namespace detail {
 
 CalibrationSession::CalibrationSession(const std::filesystem::path& model,
                                        const CalibrationData& data,
-                                       const std::function<void()>& poll)
-    : input(open_directory(model)), sites(input.model->sites()) {
+                                       const std::function<void()>& the_poll)
+    : input(open_directory(model)), sites(input.model->sites()), poll(the_poll) {
   labels = {data.labels == "sampled", data.request.seed};
   if (data.labels != "data" && data.labels != "sampled")
     throw ConfigError("--labels \"" + data.labels + "\" is unknown", "data or sampled");

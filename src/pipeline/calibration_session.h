@@ -29,6 +29,7 @@ struct CalibrationSession {
   Json identity;       ///< what a store of these statistics belongs to, without the data
   Json data_identity;  ///< the data's part
   std::vector<std::string> warnings;
+  std::function<void()> poll;  ///< as the constructor was given it
 
   /// Opens the model and, if files are named, reads the windows.  `poll` is called while files are
   /// hashed.  Throws ConfigError for a shard without windows or a window longer than the model's

@@ -13,7 +13,17 @@ CalibrationWindows read_calibration(const CalibrationRequest& request,
     throw ConfigError("--seqlen " + std::to_string(tokens.size(1)) +
                       " is longer than the model's " + std::to_string(config.max_positions) +
                       " positions");
-  CalibrationWindows windows{tokens, report.to_json(), {}};
+  if (tokens.size(0) <= request.hold_back)
+    throw ConfigError("of " + std::to_string(tokens.size(0)) + " calibration windows " +
+                          std::to_string(request.hold_back) + " are held back: none is left",
+                      "raise --samples");
+  CalibrationWindows windows{
+      tokens.narrow(0, 0, tokens.size(0) - request.hold_back), report.to_json(), {}};
+  if (request.hold_back > 0) {
+    windows.report["windows_used"] = windows.tokens.size(0);
+    windows.report["tokens_used"] = windows.tokens.numel();
+    windows.report["windows_held_back"] = request.hold_back;
+  }
   if (report.windows_used < report.windows_requested)
     windows.warnings.push_back("calibration: " + std::to_string(report.windows_requested) +
                                " windows asked, the data has " +

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "ptq/pipeline/model_method.h"
 #include "ptq/pipeline/quantize.h"
 #include "ptq/report/table.h"
 #include "session.h"
@@ -35,6 +36,7 @@ double measure(detail::Session& session) {
 }  // namespace
 
 QuantizePlan plan_quantize(const QuantizeJob& job, ProgressListener& listener) {
+  if (const auto method = model_method_of(job)) return method->plan(job, listener);
   detail::Session session(job, listener);
   QuantizePlan plan;
   for (const LinearSite& site : session.sites)

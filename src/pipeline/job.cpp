@@ -1,5 +1,7 @@
 #include "ptq/pipeline/job.h"
 
+#include "weight_places.h"
+
 namespace ptq {
 
 Json QuantizeJob::to_json() const {
@@ -30,6 +32,8 @@ Json QuantizeJob::to_json() const {
                {"memory_limit_bytes", memory_limit_bytes},
                {"max_fallbacks", max_fallbacks}};
   if (measure_outputs) json["measure_outputs"] = true;
+  if (!apart.empty()) json["apart"] = detail::digest_of(apart);
+  if (calibration.hold_back > 0) json["hold_back"] = calibration.hold_back;
   return json;
 }
 

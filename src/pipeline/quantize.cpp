@@ -11,6 +11,7 @@
 #include "ptq/io/file.h"
 #include "ptq/io/inventory.h"
 #include "ptq/io/sha256.h"
+#include "ptq/pipeline/model_method.h"
 #include "quantize_run.h"
 #include "run_identity.h"
 
@@ -58,7 +59,8 @@ void write_manifest(const QuantizeJob& job, const QuantizeReport& report,
     files.insert(entry.path());
   for (const auto& file : files) {
     const std::string name = file.filename().string();
-    if (name == "progress.json" || name == "ptq-manifest.json") continue;
+    if (name == "progress.json" || name == "ptq-manifest.json" || file.extension() == ".ptq-state")
+      continue;
     const auto found = known.find(name);
     outputs[name] = found != known.end() ? found->second : sha256_file(file);
   }
@@ -70,9 +72,11 @@ void write_manifest(const QuantizeJob& job, const QuantizeReport& report,
   write_file_atomically(directory / "ptq-manifest.json", manifest.dump(2) + "\n");
 }
 
-Json output_config(const Session& session) {
+Json output_config(const Session& session, const SparseWeights& apart) {
   Json config = session.input.checkpoint->config();
   config["quantization_config"] = session.format->config(session.context);
+  if (Json sparse = sparse_config(apart, session.sites); !sparse.is_null())
+    config[kSparseConfig] = std::move(sparse);
   return config;
 }
 
@@ -125,7 +129,10 @@ QuantizeReport run(Session& session, CheckpointWriter& writer, const Stopwatch& 
   saved.get();
   session.seconds.hash = identity.hash_seconds();
   QuantizeReport report;
-  writer.finish(output_config(session), [&] {
+  const SparseWeights apart = quantize.apart();
+  writer.finish(output_config(session, apart), [&] {
+    write_sparse_part(writer.partial_directory(), apart, session.sites,
+                      session.context.model_dtype);
     for (const auto& [name, content] : session.format->extra_files(session.context))
       write_file_atomically(writer.partial_directory() / name, content.dump(2) + "\n");
     check_inventory(session, writer);
@@ -140,6 +147,7 @@ QuantizeReport run(Session& session, CheckpointWriter& writer, const Stopwatch& 
 }  // namespace
 
 QuantizeReport quantize_checkpoint(const QuantizeJob& job, ProgressListener& listener) {
+  if (const auto method = model_method_of(job)) return method->quantize(job, listener);
   double wall_seconds = 0;
   const Stopwatch wall(wall_seconds);
   Session session(job, listener);

@@ -10,6 +10,7 @@
 #include <ATen/Parallel.h>
 
 #include "ptq/io/memory.h"
+#include "ptq/io/safetensors.h"
 #include "ptq/io/sha256.h"
 #include "thread_count.h"
 
@@ -32,6 +33,29 @@ class ShardSource : public TensorSource {
  private:
   SafetensorsFile file_;
 };
+
+// What follows a linear's name in the file of a block's single weights.
+constexpr const char* kRows = ".row_begin";
+constexpr const char* kColumns = ".columns";
+constexpr const char* kValues = ".values";
+
+std::map<std::string, at::Tensor> tensors_of(const SparseWeights& weights) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [site, sparse] : weights) {
+    tensors[site + kRows] = sparse.row_begin;
+    tensors[site + kColumns] = sparse.columns;
+    tensors[site + kValues] = sparse.values;
+  }
+  return tensors;
+}
+
+void put_apart(Block& block, const SparseWeights& apart) {
+  for (Stage& stage : block.stages())
+    for (Linear& linear : stage.linears)
+      if (const auto found = apart.find(linear.site().name); found != apart.end())
+        linear.set_weight(
+            found->second.placed_in(linear.weight().cpu()).to(linear.weight().device()));
+}
 
 /// For bytes: several times faster than Tensor::equal of old releases.
 bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
@@ -113,6 +137,29 @@ void QuantizeRun::advance_by_stages(const Block& block, at::Tensor& states) {
     runner.advance();
 }
 
+std::filesystem::path QuantizeRun::apart_file(int64_t index) const {
+  return writer_.partial_directory() / ("apart-" + std::to_string(index) + ".ptq-state");
+}
+
+SparseWeights QuantizeRun::read_apart(int64_t index) const {
+  SparseWeights read;
+  std::optional<SafetensorsFile> file;
+  for (const auto& [site, places] : session_.job.apart) {
+    if (session_.site_of.at(site)->block != index) continue;
+    if (!file) file.emplace(apart_file(index));
+    read[site] = {file->tensor(site + kRows).clone(), file->tensor(site + kColumns).clone(),
+                  file->tensor(site + kValues).clone()};
+  }
+  return read;
+}
+
+SparseWeights QuantizeRun::apart() const {
+  SparseWeights all;
+  for (int64_t index = 0; index < session_.input.model->config().blocks; ++index)
+    all.merge(read_apart(index));
+  return all;
+}
+
 /// A finished block is not quantized again: its stored weights carry the calibration data on.
 void QuantizeRun::resume_block(Block& block, int64_t index) {
   ++resumed_;
@@ -127,6 +174,7 @@ void QuantizeRun::resume_block(Block& block, int64_t index) {
           linear.set_weight(session_.format->unpack(linear.site(), planned->second, shard)
                                 .dequantize()
                                 .to(states_.quantized.device()));
+    put_apart(block, read_apart(index));
     if (session_.quantizer->prepares_blocks())
       for (const auto& entry : block_vectors(block))
         set_block_vector(block, entry.first,
@@ -142,6 +190,10 @@ void QuantizeRun::store(BlockResult result, int64_t index) {
   worker_.start([this, index, result = std::move(result)] {
     {
       const Stopwatch watch(write_seconds_);
+      // First: a shard that is there stands for a whole block.
+      if (!result.apart.empty()) write_safetensors(apart_file(index), tensors_of(result.apart));
+      if (!result.prepared.empty())
+        write_safetensors(stats_block_file(session_.job.prepared, index), result.prepared);
       writer_.add_shard(static_cast<int>(index), result.tensors);
     }
     if (session_.job.verify) {

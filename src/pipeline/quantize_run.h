@@ -28,6 +28,8 @@ class QuantizeRun {
   void blocks();
   void rest();
   QuantizeReport report() const;
+  /// The single weights of all blocks, by linear.
+  SparseWeights apart() const;
   /// SHA-256 of the shards that this run wrote, by file name.
   const std::map<std::string, std::string>& shard_hashes() const& { return shard_hashes_; }
 
@@ -36,6 +38,8 @@ class QuantizeRun {
   void advance_by_stages(const Block& block, at::Tensor& states);
   void store(BlockResult result, int64_t index);
   void start_rest();
+  std::filesystem::path apart_file(int64_t index) const;
+  SparseWeights read_apart(int64_t index) const;
   void check_fallbacks() const;
 
   Session& session_;

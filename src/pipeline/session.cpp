@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 #include <ATen/ATen.h>
 
@@ -77,6 +78,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
   warnings = plan.warnings;
   sweep.poll = [this] { listener.poll(); };
   if (job.plan.decided) check_decided();
+  check_apart();
   context = {plan.plan, sites, dtype_of(sites.front()), version(), {{"name", job.method}}};
   if (const auto reason = format->unsupported(context))
     throw UnsupportedError("format " + job.format + ": " + *reason);
@@ -123,6 +125,21 @@ void Session::check_decided() {
   if (decided.checkpoint_format != job.format)
     warnings.push_back(decided.file.string() + " counts the bytes of " + decided.checkpoint_format +
                        ", not of " + job.format);
+}
+
+void Session::check_apart() const {
+  if (!job.apart.empty() && quantizer->refines_blocks())
+    throw std::logic_error("weights stand apart of a method that refines blocks");
+  if (!job.apart.empty() && job.measure_outputs)
+    throw std::logic_error("outputs are not measured where weights stand apart");
+  for (const auto& entry : job.apart)
+    if (plan.plan.count(entry.first) == 0)
+      throw std::logic_error("weights of " + entry.first + " stand apart, which is not quantized");
+}
+
+at::Tensor Session::apart(const LinearSite& site) const {
+  const auto found = job.apart.find(site.name);
+  return found == job.apart.end() ? at::Tensor() : found->second;
 }
 
 /// `beside`: what is read beside calibration data; none: the store stands for them.
@@ -208,6 +225,8 @@ void Session::estimate() {
         workspace = std::max(workspace, output_error_bytes(site.out_features, site.in_features));
       output_bytes += packed_bytes(site, planned->second) -
                       tensor_bytes(*input.checkpoint, site.name + ".weight");
+      if (const at::Tensor places = apart(site); places.defined())
+        output_bytes += sparse_bytes(site.out_features, site.in_features, places.size(0));
     }
   }
   for (const auto& entry : block_sites) {

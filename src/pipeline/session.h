@@ -9,6 +9,7 @@
 #include "ptq/calib/store.h"
 #include "ptq/calib/sweep.h"
 #include "ptq/formats/open.h"
+#include "ptq/formats/sparse_part.h"
 #include "ptq/pipeline/quantize.h"
 #include "ptq/quantizers/quantizer.h"
 
@@ -68,6 +69,8 @@ struct Session {
   }
   at::ScalarType dtype_of(const LinearSite& site) const;
   at::ScalarType dtype_of(const std::string& tensor) const;
+  /// The places of `site` whose weights stand apart; undefined where there are none.
+  at::Tensor apart(const LinearSite& site) const;
   /// Bytes of `site` on disk in the output.
   int64_t packed_bytes(const LinearSite& site, const QuantScheme& scheme);
   /// Names of the input's tensors under `prefix` that are copied unchanged.
@@ -78,6 +81,7 @@ struct Session {
  private:
   void load_calibration_data();
   void check_decided();
+  void check_apart() const;
   void open_store(const std::vector<std::string>& beside);
   [[noreturn]] void refuse_gradients() const;
   void estimate();
@@ -88,6 +92,8 @@ struct Session {
 struct BlockResult {
   std::map<std::string, at::Tensor> tensors;         ///< the block's shard
   std::map<std::string, QuantizedTensor> quantized;  ///< by site, to verify the shard with
+  std::map<std::string, at::Tensor> prepared;        ///< for QuantizeJob::prepared
+  SparseWeights apart;  ///< by site, what stands beside it: QuantizeJob::apart
   std::vector<SiteReport> reports;
   /// By site, the Gram matrices that outputs are measured with once more when the block was
   /// refined; empty unless asked for.

@@ -2,6 +2,7 @@
 #include "ptq/backends/backend.h"
 #include "ptq/formats/format.h"
 #include "ptq/model/causal_lm.h"
+#include "ptq/pipeline/model_method.h"
 #include "ptq/quantizers/quantizer.h"
 #include "ptq/sensitivity/estimator.h"
 
@@ -35,6 +36,7 @@ void add_list(CLI::App& app, CommonArgs& common) {
     Json json = Json::object();
     std::string text;
     list_kind(quantizers(), json, text);
+    list_kind(model_methods(), json, text);
     list_kind(formats(), json, text);
     list_kind(statistics(), json, text);
     list_kind(estimators(), json, text);

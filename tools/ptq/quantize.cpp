@@ -13,23 +13,31 @@ namespace {
 struct QuantizeArgs {
   QuantizeJob job;
   DataArgs data;
-  std::string model, out, preset, saliency, memory_limit, stats, plan;
+  std::string model, out, preset, base, saliency, memory_limit, stats, plan;
   std::vector<std::string> settings;
   bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
 
-void declare_scheme(CLI::App& command, QuantizeArgs& args) {
-  PlanRequest& plan = args.job.plan;
+void declare_method(CLI::App& command, QuantizeArgs& args) {
   command.add_option("--method", args.job.method, "How to quantize; see ptq list")
       ->type_name("NAME")
       ->capture_default_str();
   command.add_option("--preset", args.preset, "Settings of the method: fast, default or best")
       ->type_name("NAME");
   command
+      .add_option("--base", args.base,
+                  "Quantizer of the dense part, for methods that put one to work; as --set "
+                  "METHOD.base")
+      ->type_name("NAME");
+  command
       .add_option("--saliency", args.saliency,
                   "What tells a method that scales channels how much each matters: a statistic or "
                   "estimator; as --set METHOD.saliency")
       ->type_name("NAME");
+}
+
+void declare_scheme(CLI::App& command, QuantizeArgs& args) {
+  PlanRequest& plan = args.job.plan;
   command.add_option("--format", args.job.format, "Layout of the output; see ptq list")
       ->type_name("NAME")
       ->capture_default_str();
@@ -109,8 +117,8 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   if (!args.plan.empty()) job.plan.decided = read_scheme_plan(args.plan);
   job.plugin_options = parse_settings(args.settings);
   // An option that is set by its own name counts more.
-  for (const auto& [key, value] :
-       {std::pair("preset", args.preset), std::pair("saliency", args.saliency)})
+  for (const auto& [key, value] : {std::pair("preset", args.preset), std::pair("base", args.base),
+                                   std::pair("saliency", args.saliency)})
     if (!value.empty() && !job.plugin_options[job.method].contains(key))
       job.plugin_options[job.method][key] = value;
   job.calibration = args.data.parsed();
@@ -146,6 +154,7 @@ void add_quantize(CLI::App& app, CommonArgs& common) {
       ->required()
       ->type_name("MODEL");
   command->add_option("-o,--out", args->out, "Output directory; must not exist")->type_name("DIR");
+  declare_method(*command, *args);
   declare_scheme(*command, *args);
   args->data.declare(*command);
   declare_run(*command, *args);

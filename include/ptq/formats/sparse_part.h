@@ -21,6 +21,8 @@ using SparseWeights = std::map<std::string, SparseWeight>;
 /// list it, and it is not called *.safetensors: some loaders of engines take every such file of the
 /// directory, index or not, and end at the first tensor they do not know (docs/formats.md).
 constexpr const char* kSparseFile = "ptq-sparse.csr";
+/// Where config.json tells of it.
+constexpr const char* kSparseConfig = "ptq_sparse";
 
 /// The dtype that `values` (float32 [values], finite) are stored in: the model's own if that is
 /// float16 or bfloat16; else float16 if all are in its range, else bfloat16.

@@ -18,10 +18,11 @@ struct CalibrationRequest {
   /// .txt, .raw: one text, tokenized at once.  .jsonl: objects with a string `text`, each document
   /// tokenized on its own with the special tokens.  .json: rows of token ids.
   std::vector<std::filesystem::path> files;
-  int64_t samples = 128;               ///< windows
-  int64_t seqlen = 2048;               ///< tokens per window
-  uint64_t seed = 0;                   ///< of `windows` = "random"
-  std::string windows = "spread";      ///< "spread" evenly, the "first", or "random" distinct ones
+  int64_t samples = 128;           ///< windows
+  int64_t seqlen = 2048;           ///< tokens per window
+  uint64_t seed = 0;               ///< of `windows` = "random"
+  std::string windows = "spread";  ///< "spread" evenly, the "first", or "random" distinct ones
+  int64_t hold_back = 0;           ///< of these windows the last so many are left for another use
   std::filesystem::path overlap_with;  ///< evaluation text to compare with; empty: none
 };
 

@@ -1,7 +1,10 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
+
+#include <ATen/core/Tensor.h>
 
 #include "ptq/io/dataset.h"
 #include "ptq/pipeline/plan.h"
@@ -19,6 +22,12 @@ struct QuantizeJob {
   /// Statistics of the unquantized model to use instead, or beside where the method reads both;
   /// empty: none.
   std::filesystem::path stats;
+  /// Single weights that the method is to leave out and that stand beside its result in 16 bits, by
+  /// linear: int64 [n], places o · in + i, rising.
+  std::map<std::string, at::Tensor> apart;
+  /// A directory where the unquantized weights of every block are kept as the method prepared them
+  /// (Quantizer::prepares_blocks), float32, one safetensors file a block; empty: they are not.
+  std::filesystem::path prepared;
   int64_t memory_limit_bytes = -1;  ///< of the process; -1: the machine's memory
   int max_fallbacks = 0;            ///< more end the run with NumericalError
   /// Report every linear's error by the outputs, of whatever method: collects the Gram matrices of

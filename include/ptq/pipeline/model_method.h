@@ -1,0 +1,28 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "ptq/core/registry.h"
+#include "ptq/pipeline/quantize.h"
+
+namespace ptq {
+
+/// A method that looks at the model as a whole: what it does with one linear depends on what became
+/// of all the others, so that it makes several runs of Quantizers, which see a block at a time.
+class ModelMethod {
+ public:
+  virtual ~ModelMethod() = default;
+
+  /// As plan_quantize.
+  virtual QuantizePlan plan(const QuantizeJob& job, ProgressListener& listener) const = 0;
+  /// As quantize_checkpoint.
+  virtual QuantizeReport quantize(const QuantizeJob& job, ProgressListener& listener) const = 0;
+};
+
+/// The methods for whole models by name; `ptq quantize --method` takes them beside quantizers().
+const Registry<ModelMethod>& model_methods();
+
+/// The method that `job` names, with its options, if it is one for whole models; else null.
+std::unique_ptr<ModelMethod> model_method_of(const QuantizeJob& job);
+
+}  // namespace ptq

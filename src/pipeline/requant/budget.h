@@ -1,0 +1,22 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "ptq/pipeline/plan.h"
+#include "settings.h"
+
+namespace ptq::detail {
+
+/// How many single weights a model may have beside its dense part.
+struct SparseBudget {
+  int64_t weights = 0;  ///< of all linears that are quantized
+  int64_t outliers = 0, significant = 0;
+
+  /// By the shares of `settings` or, with a target, by what the dense part leaves of it: a single
+  /// weight costs its value, its column and its part of the row pointers.  Throws ConfigError,
+  /// naming the least target that is possible, where the dense part alone is above it.
+  static SparseBudget of(const RequantSettings& settings, const std::vector<LinearSite>& sites,
+                         const QuantPlan& plan);
+};
+
+}  // namespace ptq::detail

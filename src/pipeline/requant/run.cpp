@@ -1,0 +1,258 @@
+#include "run.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <ATen/ATen.h>
+
+#include "outlier_shares.h"
+#include "ptq/core/cpu.h"
+#include "ptq/core/version.h"
+#include "ptq/io/file.h"
+#include "ptq/io/json.h"
+#include "ptq/io/memory.h"
+#include "ptq/quantizers/quantizer.h"
+#include "ptq/report/table.h"
+
+namespace ptq::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// In the partial directory: what only a resumed run needs.
+constexpr const char* kRuns = "runs";
+/// There: the whole result, which is then moved to its place.
+constexpr const char* kResult = "result";
+constexpr const char* kManifest = "ptq-manifest.json";
+
+CalibrationData data_of(const RequantSettings& settings, const QuantizeJob& job) {
+  if (job.calibration.files.empty())
+    throw ConfigError("method " + job.method + " needs calibration data",
+                      "name a text with --calibration FILE");
+  for (const auto& item : job.plugin_options.items())
+    if (item.key() != job.method && item.key() != settings.base && item.key() != job.format)
+      throw ConfigError("--set " + item.key() + ".…: this run uses no plug-in of that name",
+                        "it uses " + job.method + ", " + settings.base + " and " + job.format);
+  CalibrationData data;
+  data.request = job.calibration;
+  return data;
+}
+
+/// Moves what is in `from` to `to`; goes on with what an interrupted run left.
+void move_files(const fs::path& from, const fs::path& to) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(from))
+    files.push_back(entry.path());
+  for (const fs::path& file : files)
+    fs::rename(file, to / file.filename());
+}
+
+/// Where the model that `directory` is quantized from lies.
+fs::path prepared_of(const fs::path& directory) {
+  return directory.parent_path() / ("prepared-" + directory.filename().string());
+}
+
+/// The run of the base that `job` asks for.
+QuantizeJob base_job(const RequantSettings& settings, const QuantizeJob& job, int64_t group_size) {
+  QuantizeJob base = job;
+  base.method = settings.base;
+  base.plugin_options.erase(job.method);
+  if (!base.plan.decided) base.plan.scheme.group_size = group_size;
+  if (settings.chooses()) base.calibration.hold_back = settings.held_back;
+  return base;
+}
+
+}  // namespace
+
+RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
+                       ProgressListener& listener)
+    : settings_(settings),
+      job_(job),
+      listener_(listener),
+      session_(job.model, data_of(settings, job), [&listener] { listener.poll(); }),
+      ranking_(weight_ranking(settings.ranking, settings.nodes)) {
+  for (const std::string& warning : session_.warnings)
+    listener.warning(warning);
+  if (job.device != "cpu")
+    listener.warning("--device " + job.device + ": gradients and losses of " + job.method +
+                     " are taken on the processor");
+  if (!settings.group_sizes.empty() && job.plan.decided)
+    throw ConfigError("requant.group_sizes: a plan has decided on every linear's group",
+                      "leave one of them out");
+  const auto base =
+      quantizers().make(settings.base, job.plugin_options.value(settings.base, Json::object()));
+  prepares_ = base->prepares_blocks();
+  if (base->refines_blocks() &&
+      (settings.outliers > 0 || (settings.significant > 0 && settings.requantize)))
+    throw UnsupportedError("requant.base=" + settings.base +
+                               " works on whole blocks after their linears, and cannot leave "
+                               "single weights out",
+                           "set requant.outliers=0 and requant.requantize=false, or choose another "
+                           "base");
+  resolve_bases();
+  int64_t windows = session_.tokens.size(0);
+  if (settings.chooses()) {
+    if (windows <= settings.held_back)
+      throw ConfigError("of " + std::to_string(windows) + " calibration windows " +
+                            std::to_string(settings.held_back) + " are held back: none is left",
+                        "raise --samples");
+    windows -= settings.held_back;
+    held_back_ = session_.tokens.narrow(0, windows, settings.held_back);
+  }
+  if (settings.gradient_windows > 0) windows = std::min(windows, settings.gradient_windows);
+  session_.tokens = session_.tokens.narrow(0, 0, windows);
+  session_.windows.end = session_.windows.first + windows;
+}
+
+QuantizePlan RequantRun::plan() const {
+  const Candidate& first = bases_.front();
+  QuantizePlan plan = plan_quantize(base_job(settings_, job_, first.group_size), listener_);
+  for (const Candidate& base : bases_)
+    plan.warnings.push_back("groups of " + std::to_string(base.group_size) +
+                            ": beside the dense part " + std::to_string(base.budget.outliers) +
+                            " outliers and " + std::to_string(base.budget.significant) +
+                            " significant weights");
+  plan.warnings.push_back("bytes, memory and time are of one run of " + settings_.base +
+                          " with groups of " + std::to_string(first.group_size) +
+                          ", without single weights and gradients");
+  return plan;
+}
+
+std::vector<fs::path> RequantRun::inputs() const {
+  std::vector<fs::path> inputs = job_.calibration.files;
+  inputs.insert(inputs.end(), {job_.model, job_.stats});
+  return inputs;
+}
+
+Json RequantRun::identity() const {
+  return {{"version", version()},
+          {"libtorch", libtorch_version()},
+          {"cpu", cpu_level_name(cpu_level())},
+          {"settings", job_.to_json()},
+          {"inputs", session_.whole_identity()}};
+}
+
+QuantizeReport RequantRun::run() {
+  const auto start = std::chrono::steady_clock::now();
+  PartialDirectory partial({job_.out, inputs(), "config.json", "", job_.overwrite}, identity(),
+                           job_.resume);
+  try {
+    const fs::path runs = partial.work() / kRuns;
+    fs::create_directories(runs);
+    if (!fs::exists(runs / kResult)) build(runs);
+    move_files(runs / kResult, partial.work());
+    partial.finish({kRuns});
+  } catch (const std::exception& error) {
+    partial.discard_after(error);
+    throw;
+  }
+  const Json manifest = read_json_file(job_.out / kManifest);
+  QuantizeReport report = QuantizeReport::from_json(manifest);
+  report.method_seconds = manifest.at("timing").at("method_seconds");
+  report.peak_rss_bytes = peak_rss_bytes();
+  report.wall_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+void RequantRun::build(const fs::path& runs) {
+  std::vector<Candidate> all;
+  for (const Candidate& base : bases_)
+    for (Candidate& one : candidates_of(base, runs))
+      all.push_back(std::move(one));
+  const Candidate& best = all.at(best_of(all, runs));
+  Significant significant = find_significant(best, runs);
+  const Json report = told(all, best, significant.steps);
+  Candidate result = best;
+  if (settings_.requantize && !significant.places.empty()) {
+    result.directory = runs / "again";
+    quantize_base(result, united(best.outliers, significant.places));
+    significant.places.clear();
+  }
+  finish(result, significant, report, runs / kResult);
+}
+
+void RequantRun::quantize_base(const Candidate& candidate, const WeightPlaces& apart) {
+  if (fs::exists(candidate.directory)) return;
+  const fs::path prepared = prepared_of(candidate.directory);
+  if (prepares_) fs::create_directories(prepared);
+  QuantizeJob base = base_job(settings_, job_, candidate.group_size);
+  base.out = candidate.directory;
+  base.apart = apart;
+  if (prepares_) base.prepared = prepared;
+  base.resume = fs::exists(partial_of(candidate.directory));
+  base.overwrite = !base.resume;
+  quantize_checkpoint(base, listener_);
+}
+
+void RequantRun::resolve_bases() {
+  std::vector<int64_t> sizes = settings_.group_sizes;
+  if (sizes.empty()) sizes = {job_.plan.scheme.group_size};
+  const auto format =
+      formats().make(job_.format, job_.format == settings_.base
+                                      ? Json::object()
+                                      : job_.plugin_options.value(job_.format, Json::object()));
+  std::optional<ConfigError> beyond;
+  for (const int64_t size : sizes) {
+    Candidate base;
+    base.group_size = size;
+    PlanRequest request = job_.plan;
+    if (!request.decided) request.scheme.group_size = size;
+    base.plan = resolve_plan(request, session_.sites, *format).plan;
+    try {
+      base.budget = SparseBudget::of(settings_, session_.sites, base.plan);
+    } catch (const ConfigError& error) {
+      beyond = error;
+      continue;
+    }
+    bases_.push_back(std::move(base));
+  }
+  for (const Candidate& base : bases_)
+    if (settings_.target_bpw > 0 && base.budget.outliers + base.budget.significant == 0)
+      listener_.note("groups of " + std::to_string(base.group_size) +
+                     ": the dense part leaves the target no single weight");
+  // A group too fine for the target is no candidate; if none is left, the last one's reason stands
+  // for all.
+  if (bases_.empty()) throw ConfigError(*beyond);
+}
+
+std::unique_ptr<CausalLM> RequantRun::prepared_for(const Candidate& candidate) const {
+  return prepares_ ? open_prepared(session_.input, prepared_of(candidate.directory)) : nullptr;
+}
+
+std::vector<RequantRun::Candidate> RequantRun::candidates_of(Candidate base, const fs::path& runs) {
+  const std::string name = "g" + std::to_string(base.group_size);
+  base.directory = runs / ("dense-" + name);
+  const bool weighted =
+      *std::max_element(settings_.exponents.begin(), settings_.exponents.end()) > 0;
+  if (base.budget.outliers == 0 || weighted) quantize_base(base, {});
+  if (base.budget.outliers == 0) return {base};
+  std::vector<double> importance(base.plan.size(), 1);
+  if (weighted) importance = importances(base, runs);
+  std::vector<int64_t> sizes;
+  for (const auto& entry : base.plan)
+    for (const LinearSite& site : session_.sites)
+      if (site.name == entry.first) sizes.push_back(site.out_features * site.in_features);
+  const double part =
+      static_cast<double>(base.budget.outliers) / static_cast<double>(base.budget.weights);
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < settings_.exponents.size(); ++i) {
+    const double exponent = settings_.exponents[i];
+    Candidate one = base;
+    one.exponent = exponent;
+    one.outliers =
+        largest_weights(session_, base.plan, outlier_shares(importance, sizes, part, exponent));
+    // Rounded down in each linear, and at most kMostOutliers of it.
+    if (const int64_t found = count_of(one.outliers);
+        found + static_cast<int64_t>(sizes.size()) < base.budget.outliers)
+      listener_.warning("only " + std::to_string(found) + " of " +
+                        std::to_string(base.budget.outliers) +
+                        " outliers are left out: linears are at their limit");
+    one.directory = runs / ("apart-" + name + "-" + std::to_string(i));
+    quantize_base(one, one.outliers);
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+}  // namespace ptq::detail

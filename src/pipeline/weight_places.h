@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace ptq::detail {
+
+/// Places of single weights by the name of their linear: int64 [n], o · in + i, rising; a linear
+/// without any is absent.
+using WeightPlaces = std::map<std::string, at::Tensor>;
+
+/// How many places there are.
+int64_t count_of(const WeightPlaces& places);
+
+/// Those of both.
+WeightPlaces united(const WeightPlaces& a, const WeightPlaces& b);
+
+/// SHA-256 over names and places: equal digests mean equal places.
+std::string digest_of(const WeightPlaces& places);
+
+/// Finds the weights with the highest scores among many linears; keeps at most three times as many
+/// as are wanted.
+class TopWeights {
+ public:
+  /// Of all linears together `count` are wanted.
+  explicit TopWeights(int64_t count) : count_(count) {}
+
+  /// `scores`: float32 [out, in].  Only positive ones are taken; of equal ones that of the linear
+  /// offered first.
+  void offer(const std::string& site, const at::Tensor& scores) { offer(site, scores, count_); }
+  /// The same, where of this linear at most `most` are wanted.
+  void offer(const std::string& site, const at::Tensor& scores, int64_t most);
+
+  /// The highest of what was offered.
+  WeightPlaces take();
+
+ private:
+  void keep_highest();
+
+  int64_t count_;
+  int64_t held_ = 0;
+  std::vector<std::string> sites_;
+  std::vector<at::Tensor> scores_, places_;  // by site
+};
+
+}  // namespace ptq::detail
