@@ -10,10 +10,9 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# What scripts/setup.sh installs for the build, without the tools, and the libraries that they need at run time.
+# What scripts/setup.sh installs for the build, without the tools; the libraries that they need at run time are looked up.
 readonly PACKAGES="libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libgtest-dev libgmock-dev libpcre2-dev
-libpcre2-8-0 pkgconf pkgconf-bin libpkgconf3 libutf8proc-dev libutf8proc2 libsentencepiece-dev libsentencepiece0 libssl-dev
-libssl3 libboost-context-dev"
+pkgconf pkgconf-bin libpkgconf3 libutf8proc-dev libsentencepiece-dev libssl-dev libboost-context-dev"
 
 # depends_on PACKAGE: names, without virtual ones.
 depends_on() { apt-cache depends --no-recommends --no-suggests "$1" | awk '$1 == "Depends:" && $2 !~ /^</ {print $2}'; }
@@ -40,6 +39,9 @@ main() {
   mkdir -p "$deps/packages"
   cd "$deps/packages"
   local all=$PACKAGES boost
+  for package in $PACKAGES; do
+    all+=" $(depends_on "$package" | grep '^lib.*[0-9]$' | grep -v '^lib\(c\|gcc-s\|stdc++\)[0-9]*$' || true)"
+  done
   # libboost-context-dev names its version: libboost-context1.74-dev, and so do what that needs.
   boost=$(depends_on libboost-context-dev)
   all+=" $boost $(for package in $boost; do depends_on "$package"; done | grep '^libboost')"
