@@ -16,6 +16,8 @@ SPARSE = "ptq-sparse.csr"
 HELDOUT = os.path.join(MODEL, "heldout.txt")
 # Few and short windows: these tests look at the program's behaviour, not at quality.
 FAST = ["--calibration", CALIBRATION, "--samples", "8", "--seqlen", "64", "--group-size", "64", "--bits", "3", "--threads", "2"]
+# Every quantizer, with what keeps it short where the outcome does not matter.
+METHODS = {"rtn": [], "gptq": [], "awq": [], "autoround": ["--set", "autoround.iterations=2", "--set", "autoround.batch=2"]}
 
 
 def run(*args, timeout=600, **options):
