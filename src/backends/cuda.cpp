@@ -96,8 +96,8 @@ class Cuda : public GemmBackend {
   }
 
   bool exact() const override { return false; }
-  // Below cpu, which takes every 4-bit weight: `auto` does not run what no device has confirmed
-  // yet.
+  // Below cpu, which takes every 4-bit weight: `auto` does not give up float32 arithmetic unasked,
+  // and activations that are handed over for every product make small models slower.
   int priority() const override { return 5; }
 
  private:
