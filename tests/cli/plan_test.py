@@ -38,7 +38,7 @@ class PlanTestCase(CliTestCase):
 class Planning(PlanTestCase):
     def test_what_is_written_has_the_bytes_of_the_plan_and_evaluates(self):
         for layout in ("compressed-tensors", "gptq", "gptq_v2"):
-            for number, budget in enumerate((THREE_BITS, ["--target-size", "480KiB"])):
+            for number, budget in enumerate((THREE_BITS, ["--target-size", "560KiB"])):
                 plan = self.plan(f"{layout}{number}.json", *budget, "--format", layout)
                 out = self.path(f"{layout}{number}")
                 self.succeed("quantize", MODEL, "--method", "rtn", "--format", layout, "--plan", self.path(f"{layout}{number}.json"),
@@ -54,7 +54,7 @@ class Planning(PlanTestCase):
                 if number == 0:
                     self.assertLessEqual(plan["total"]["bits_per_weight"], 3.25)
                 else:
-                    self.assertLessEqual(plan["total"]["output_bytes"], 480 << 10)
+                    self.assertLessEqual(plan["total"]["output_bytes"], 560 << 10)
                 self.assertGreater(len(set(self.schemes(plan).values())), 1, "the test needs several schemes")
                 quantization = load_json(os.path.join(out, "config.json"))["quantization_config"]
                 self.assertGreater(len(quantization["config_groups" if layout == "compressed-tensors" else "dynamic"]), 1)
@@ -65,7 +65,7 @@ class Planning(PlanTestCase):
     def test_a_plan_predicts_less_than_uniform_schemes_and_less_with_more_bits(self):
         before = None
         for bits in ("2.25", "2.5", "3.25", "4.25", "8.125", "12"):
-            plan = self.plan(f"{bits}.json", "--target-bpw", bits)
+            plan = self.plan(f"{bits}.json", "--target-bpw", bits, "--candidates", "w2g64,w3g32,w3g64,w3g128,w4g64,w4g128,w8g128")
             total = plan["total"]
             self.assertLessEqual(total["bits_per_weight"], float(bits))
             self.assertTrue(plan["allocation"]["exact"])
@@ -162,8 +162,8 @@ class Planning(PlanTestCase):
             (2, ["one budget", "--target-bpw"], random),
             (2, ["--target-size"], [*random, *THREE_BITS, "--target-size", "1M"]),
             (2, ["120XB"], [*random, "--target-size", "120XB"]),
-            (2, ["fits into 2.1 bits", "2.250 bits", "8.125 bits"], [*random, "--target-bpw", "2.1"]),
-            (2, ["fits into 100000 bytes", "420544 bytes"], [*random, "--target-size", "100KB"]),
+            (2, ["fits into 2.1 bits", "3.125 bits", "8.125 bits"], [*random, "--target-bpw", "2.1"]),
+            (2, ["fits into 100000 bytes", "506560 bytes"], [*random, "--target-size", "100KB"]),
             (2, ["w3g64", "twice"], [*random, *THREE_BITS, "--candidates", "w3g64,w3g64"]),
             (2, ["3bits"], [*random, *THREE_BITS, "--candidates", "3bits"]),
             (2, ["unknown estimator"], [*base, "--estimator", "rando", *THREE_BITS]),

@@ -14,8 +14,9 @@ struct PlanArgs {
   DataArgs data;
   SweepArgs sweep;
   std::string model, out = "plan.json", stats, target_size;
-  std::vector<std::string> candidates = {"w2g64", "w3g32",  "w3g64", "w3g128",
-                                         "w4g64", "w4g128", "w8g128"},
+  // None of 2 bits: the quadratic model errs there, and plans that may choose them were worse
+  // (docs/quality.md).
+  std::vector<std::string> candidates = {"w3g32", "w3g64", "w3g128", "w4g64", "w4g128", "w8g128"},
                            settings;
 };
 
