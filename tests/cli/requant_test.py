@@ -100,7 +100,7 @@ class Requant(CliTestCase):
             (2, ["calibration"], []),
             (2, ["base", "gptq"], [*DATA, "--base", "none"]),
             (4, ["autoround", "single weights"], [*DATA, "--base", "autoround"]),
-            (2, ["3.2500", "target"], [*DATA, *settings(target_bpw=3.1)]),
+            (2, ["3.2500", "target"], [*DATA, "--target-bpw", "3.1"]),
             (2, ["3.2500", "target"], [*DATA, *settings(target_bpw=3.1, group_sizes="32,64")]),
             (2, ["group_sizes", "budget"], [*DATA, *settings(group_sizes="32,64")]),
             (2, ["exponents", "number"], [*DATA, *settings(exponents="0,x")]),
@@ -120,7 +120,7 @@ class Requant(CliTestCase):
 
     def test_a_dry_run_is_of_a_group_size_that_is_tried(self):
         start = ["quantize", MODEL, "--method", "requant", "--dry-run", "--json", *DATA, "--bits", "3", "--group-size", "32"]
-        plan = json.loads(self.succeed(*start, *settings(target_bpw=3.3, group_sizes="64,128")).stdout)
+        plan = json.loads(self.succeed(*start, "--target-bpw", "3.3", *settings(group_sizes="64,128")).stdout)
         self.assertEqual({row["scheme"] for row in plan["linears"]}, {"w3g64"})
         self.fail_with(4, ["autoround"], *start, "--base", "autoround")
 

@@ -15,6 +15,7 @@ struct QuantizeArgs {
   DataArgs data;
   std::string model, out, preset, base, saliency, memory_limit, stats, plan;
   std::vector<std::string> settings;
+  double target_bpw = 0;
   bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
 };
 
@@ -34,6 +35,12 @@ void declare_method(CLI::App& command, QuantizeArgs& args) {
                   "What tells a method that scales channels how much each matters: a statistic or "
                   "estimator; as --set METHOD.saliency")
       ->type_name("NAME");
+  command
+      .add_option("--target-bpw", args.target_bpw,
+                  "Bits a weight in all, for methods that divide a budget; as --set "
+                  "METHOD.target_bpw")
+      ->check(CLI::PositiveNumber)
+      ->type_name("BITS");
 }
 
 void declare_scheme(CLI::App& command, QuantizeArgs& args) {
@@ -107,6 +114,18 @@ void declare_run(CLI::App& command, QuantizeArgs& args) {
                    "Print the plan, sizes, memory and time; write nothing");
 }
 
+/// The method's options that have a flag; one that is set by its own name counts more.
+void set_method_options(QuantizeArgs& args) {
+  const auto set = [&](const char* key, const Json& value) {
+    Json& options = args.job.plugin_options[args.job.method];
+    if (!options.contains(key)) options[key] = value;
+  };
+  if (!args.preset.empty()) set("preset", args.preset);
+  if (!args.base.empty()) set("base", args.base);
+  if (!args.saliency.empty()) set("saliency", args.saliency);
+  if (args.target_bpw > 0) set("target_bpw", args.target_bpw);
+}
+
 void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   apply_common(common, /*on_device=*/true);
   catch_interrupts();
@@ -116,11 +135,7 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
   if (!args.plan.empty()) job.plan.decided = read_scheme_plan(args.plan);
   job.plugin_options = parse_settings(args.settings);
-  // An option that is set by its own name counts more.
-  for (const auto& [key, value] : {std::pair("preset", args.preset), std::pair("base", args.base),
-                                   std::pair("saliency", args.saliency)})
-    if (!value.empty() && !job.plugin_options[job.method].contains(key))
-      job.plugin_options[job.method][key] = value;
+  set_method_options(args);
   job.calibration = args.data.parsed();
   job.stats = args.stats;
   if (!args.memory_limit.empty()) job.memory_limit_bytes = parse_bytes(args.memory_limit);
