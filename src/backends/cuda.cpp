@@ -80,6 +80,7 @@ class Cuda : public GemmBackend {
   }
 
   std::optional<std::string> unsupported(const WeightShape& weight) const override {
+    if (weight.scheme.lookup) return "the CUDA kernels take grids, no lookup tables";
     if (weight.scheme.bits != 4) {
       return "the CUDA kernels take 4 bits, not " + std::to_string(weight.scheme.bits);
     }

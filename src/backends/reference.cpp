@@ -13,10 +13,14 @@ namespace {
 class ReferenceWeight : public PackedWeight, private PanelSource {
  public:
   ReferenceWeight(const QuantizedTensor& weight, const SparseWeight* sparse)
-      : q_(weight.q.contiguous()),
-        scale_(weight.scale.contiguous()),
-        zero_(weight.zero.contiguous()),
-        group_of_(weight.group_of.contiguous()) {
+      : q_(weight.q.contiguous()) {
+    if (weight.scheme.lookup) {
+      table_ = weight.table.contiguous();
+    } else {
+      scale_ = weight.scale.contiguous();
+      zero_ = weight.zero.contiguous();
+      group_of_ = weight.group_of.contiguous();
+    }
     if (sparse != nullptr) sparse_ = *sparse;
   }
 
@@ -27,7 +31,7 @@ class ReferenceWeight : public PackedWeight, private PanelSource {
   int64_t bytes() const override {
     int64_t bytes = 0;
     for (const at::Tensor& part :
-         {q_, scale_, zero_, group_of_, sparse_.row_begin, sparse_.columns, sparse_.values})
+         {q_, scale_, zero_, group_of_, table_, sparse_.row_begin, sparse_.columns, sparse_.values})
       if (part.defined()) bytes += part.numel() * part.element_size();
     return bytes;
   }
@@ -38,7 +42,10 @@ class ReferenceWeight : public PackedWeight, private PanelSource {
     std::fill_n(panel, depth * width, 0.0F);
     for (int64_t out = first; out < last; ++out) {
       float* column = panel + out - first;
-      fill_output(out, begin, depth, column);
+      if (table_.defined())
+        look_up(out, begin, depth, column);
+      else
+        fill_output(out, begin, depth, column);
       if (sparse_.count() > 0) replace(out, begin, depth, column);
     }
   }
@@ -56,6 +63,13 @@ class ReferenceWeight : public PackedWeight, private PanelSource {
     }
   }
 
+  void look_up(int64_t out, int64_t begin, int64_t depth, float* column) const {
+    const uint8_t* q = q_.data_ptr<uint8_t>() + out * q_.size(1) + begin;
+    const float* table = table_.data_ptr<float>() + out * table_.size(1);
+    for (int64_t i = 0; i < depth; ++i)
+      column[i * kernel_table().panel] = table[q[i]];
+  }
+
   void replace(int64_t out, int64_t begin, int64_t depth, float* column) const {
     const int32_t* rows = sparse_.row_begin.data_ptr<int32_t>();
     for (int32_t entry = rows[out]; entry < rows[out + 1]; ++entry) {
@@ -65,7 +79,7 @@ class ReferenceWeight : public PackedWeight, private PanelSource {
     }
   }
 
-  at::Tensor q_, scale_, zero_, group_of_;  ///< of the QuantizedTensor
+  at::Tensor q_, scale_, zero_, group_of_, table_;  ///< of the QuantizedTensor
   SparseWeight sparse_;
 };
 

@@ -73,6 +73,7 @@ class Awq : public CheckpointFormat {
  public:
   std::optional<std::string> unsupported(const LinearSite& site,
                                          const QuantScheme& scheme) const override {
+    if (scheme.lookup) return kNoTables;
     if (scheme.bits != kBits)
       return std::to_string(scheme.bits) +
              " bits: the layout has 4; compressed-tensors holds 2 to 8";

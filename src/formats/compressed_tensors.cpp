@@ -107,6 +107,7 @@ class CompressedTensors : public CheckpointFormat {
  public:
   std::optional<std::string> unsupported(const LinearSite& site,
                                          const QuantScheme& scheme) const override {
+    if (scheme.lookup) return kNoTables;
     if (scheme.bits < 2 || scheme.bits > 8)
       return std::to_string(scheme.bits) + " bits: the layout has 2 to 8";
     if (site.in_features % scheme.group_length(site.in_features) != 0)

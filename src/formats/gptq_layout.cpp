@@ -15,11 +15,6 @@ const char* name_of(GptqVersion version) {
   return version == GptqVersion::kV1 ? "gptq" : "gptq_v2";
 }
 
-/// Values that fill whole words: 32 for 3 bits, else what one word holds.
-int64_t values_per_words(int bits) {
-  return bits == 3 ? 32 : 32 / bits;
-}
-
 const std::vector<EngineRule>& engine_rules() {
   static const std::vector<EngineRule> kRules = [] {
     EngineRule vllm{"vLLM", {4, 8}, {}, "only 4- and 8-bit symmetric GPTQ is loaded"};
@@ -43,8 +38,32 @@ const std::vector<EngineRule>& engine_rules() {
 
 }  // namespace
 
+int64_t values_per_words(int bits) {
+  return bits == 3 ? 32 : 32 / bits;
+}
+
+std::optional<std::string> unsupported_codes(const LinearSite& site, int bits) {
+  const int64_t multiple = values_per_words(bits);
+  if (site.in_features % multiple == 0) return std::nullopt;
+  return std::to_string(site.in_features) + " inputs: with " + std::to_string(bits) +
+         " bits a multiple of " + std::to_string(multiple) + " is needed";
+}
+
+at::Tensor pack_qweight(const at::Tensor& q, int bits) {
+  return pack_bits(q, bits).t().contiguous();
+}
+
+at::Tensor read_qweight(const TensorSource& source, const LinearSite& site, int bits) {
+  if (const auto reason = unsupported_codes(site, bits))
+    throw FormatError(site.name + ": " + *reason);
+  const at::Tensor qweight = read_tensor(source, site.name + ".qweight", at::kInt,
+                                         {site.in_features * bits / 32, site.out_features});
+  return unpack_bits(qweight.t().contiguous(), bits, site.in_features);
+}
+
 std::optional<std::string> GptqLayout::unsupported(const LinearSite& site,
                                                    const QuantScheme& scheme) const {
+  if (scheme.lookup) return kNoTables;
   const std::string bits = std::to_string(scheme.bits);
   if (scheme.bits != 2 && scheme.bits != 3 && scheme.bits != 4 && scheme.bits != 8)
     return bits + " bits: the layout has 2, 3, 4 and 8; compressed-tensors holds 2 to 8";
@@ -54,10 +73,8 @@ std::optional<std::string> GptqLayout::unsupported(const LinearSite& site,
   if (site.in_features % scheme.group_length(site.in_features) != 0)
     return "group size " + std::to_string(scheme.group_size) + " does not divide the " +
            std::to_string(site.in_features) + " inputs";
+  if (auto reason = unsupported_codes(site, scheme.bits)) return reason;
   const int64_t multiple = values_per_words(scheme.bits);
-  if (site.in_features % multiple != 0)
-    return std::to_string(site.in_features) + " inputs: with " + bits + " bits a multiple of " +
-           std::to_string(multiple) + " is needed";
   if (site.out_features % multiple != 0)
     return std::to_string(site.out_features) + " outputs: with " + bits + " bits a multiple of " +
            std::to_string(multiple) + " is needed";
@@ -80,7 +97,7 @@ std::map<std::string, at::Tensor> GptqLayout::pack(const LinearSite& site,
     throw UnsupportedError(site.name + " has activation-ordered groups, which are not written",
                            "use static groups");
   const int bits = weight.scheme.bits;
-  return {{site.name + ".qweight", pack_bits(weight.q, bits).t().contiguous()},
+  return {{site.name + ".qweight", pack_qweight(weight.q, bits)},
           {site.name + ".qzeros", pack_zeros(weight.zero, bits, version_)},
           {site.name + ".scales", exact_scales(weight.scale, at::kHalf).t().contiguous()},
           {site.name + ".g_idx", groups}};
@@ -89,17 +106,14 @@ std::map<std::string, at::Tensor> GptqLayout::pack(const LinearSite& site,
 QuantizedTensor GptqLayout::unpack(const LinearSite& site, const QuantScheme& scheme,
                                    const TensorSource& source) const {
   const int64_t out = site.out_features, in = site.in_features, groups = scheme.groups(in);
-  const int64_t multiple = values_per_words(scheme.bits);
-  if (in % multiple != 0 || out % multiple != 0)
-    throw FormatError(site.name + ": " + std::to_string(out) + " x " + std::to_string(in) +
-                      " weights of " + std::to_string(scheme.bits) + " bits do not fill words");
-  const at::Tensor qweight =
-      read_tensor(source, site.name + ".qweight", at::kInt, {in * scheme.bits / 32, out});
+  if (out % values_per_words(scheme.bits) != 0)
+    throw FormatError(site.name + ": zero points of " + std::to_string(out) + " outputs of " +
+                      std::to_string(scheme.bits) + " bits do not fill words");
   const at::Tensor qzeros =
       read_tensor(source, site.name + ".qzeros", at::kInt, {groups, out * scheme.bits / 32});
   QuantizedTensor weight;
   weight.scheme = scheme;
-  weight.q = unpack_bits(qweight.t().contiguous(), scheme.bits, in);
+  weight.q = read_qweight(source, site, scheme.bits);
   weight.zero = unpack_zeros(qzeros, scheme, version_, site.name + ".qzeros");
   weight.scale = read_scales(source, site.name + ".scales", {groups, out}).t().contiguous();
   weight.group_of = read_group_index(source, site.name + ".g_idx", in, groups);

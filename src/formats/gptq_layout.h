@@ -9,6 +9,19 @@
 
 namespace ptq {
 
+/// Codes of an input dimension that fill whole words: 32 for 3 bits, else what one word holds.
+int64_t values_per_words(int bits);
+
+/// Why `bits` wide codes of `site` do not fill the words of a `qweight`, or nothing.
+std::optional<std::string> unsupported_codes(const LinearSite& site, int bits);
+
+/// Codes uint8 [out, in] packed along the inputs: int32 [in · bits / 32, out].
+at::Tensor pack_qweight(const at::Tensor& q, int bits);
+
+/// The inverse, of "<site>.qweight".  Throws FormatError where that is absent, and for another
+/// dtype or shape.
+at::Tensor read_qweight(const TensorSource& source, const LinearSite& site, int bits);
+
 /// The layout that AutoGPTQ introduced, in both versions: `qweight` packed along the inputs,
 /// `qzeros` packed along the outputs, `scales` and `g_idx` (docs/formats.md).
 class GptqLayout : public CheckpointFormat {

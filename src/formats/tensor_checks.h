@@ -10,6 +10,9 @@
 
 namespace ptq {
 
+/// Why a format that holds grids does not take a scheme with lookup tables.
+constexpr const char* kNoTables = "lookup tables: use --format squeezellm";
+
 /// The tensor `name`.  Throws FormatError naming it if it is absent or its dtype or shape is
 /// another.
 at::Tensor read_tensor(const TensorSource& source, const std::string& name, at::ScalarType dtype,

@@ -24,6 +24,7 @@ Json CompareRow::to_json() const {
                  {"bits", scheme.bits},
                  {"group_size", scheme.group_size},
                  {"symmetric", scheme.symmetric}}}};
+  if (scheme.lookup) json["scheme"]["lookup"] = true;
   if (!failure.empty()) {
     json["failure"] = failure;
     json["exit_code"] = exit_code;

@@ -31,6 +31,7 @@ Json QuantizeJob::to_json() const {
                {"device", device},
                {"memory_limit_bytes", memory_limit_bytes},
                {"max_fallbacks", max_fallbacks}};
+  if (plan.scheme.lookup && !plan.decided) json["lookup"] = true;
   if (measure_outputs) json["measure_outputs"] = true;
   if (!apart.empty()) json["apart"] = detail::digest_of(apart);
   if (calibration.hold_back > 0) json["hold_back"] = calibration.hold_back;

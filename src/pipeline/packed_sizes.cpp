@@ -13,8 +13,12 @@ int64_t PackedSizes::of(const CheckpointFormat& format, const LinearSite& site,
   QuantizedTensor blank;
   const int64_t groups = scheme.groups(site.in_features);
   blank.q = at::zeros({site.out_features, site.in_features}, at::kByte);
-  blank.scale = at::ones({site.out_features, groups});
-  blank.zero = at::full({site.out_features, groups}, 1 << (scheme.bits - 1), at::kByte);
+  if (scheme.lookup) {
+    blank.table = at::zeros({site.out_features, 1 << scheme.bits});
+  } else {
+    blank.scale = at::ones({site.out_features, groups});
+    blank.zero = at::full({site.out_features, groups}, 1 << (scheme.bits - 1), at::kByte);
+  }
   blank.group_of = contiguous_groups(scheme, site.in_features);
   blank.scheme = scheme;
   int64_t bytes = 0;

@@ -42,6 +42,12 @@ int64_t parse_integer(const std::string& value, const std::string& rule) {
   return number;
 }
 
+/// A table has neither groups nor zero points, so that those of the scheme before do not count.
+void set_lookup(QuantScheme& scheme, bool lookup) {
+  if (lookup) scheme = {scheme.bits, -1, true};
+  scheme.lookup = lookup;
+}
+
 void apply_setting(QuantScheme& scheme, const std::string& setting, const std::string& rule) {
   const size_t equals = setting.find('=');
   const std::string key = setting.substr(0, equals);
@@ -52,9 +58,12 @@ void apply_setting(QuantScheme& scheme, const std::string& setting, const std::s
     scheme.group_size = parse_integer(value, rule);
   } else if (key == "symmetric" && (value == "true" || value == "false")) {
     scheme.symmetric = value == "true";
+  } else if (key == "lookup" && (value == "true" || value == "false")) {
+    set_lookup(scheme, value == "true");
   } else {
-    throw ConfigError("override \"" + rule + "\": cannot read \"" + setting + "\"",
-                      "settings: bits=N, group_size=N or -1, symmetric=true|false");
+    throw ConfigError(
+        "override \"" + rule + "\": cannot read \"" + setting + "\"",
+        "settings: bits=N, group_size=N or -1, symmetric=true|false, lookup=true|false");
   }
 }
 

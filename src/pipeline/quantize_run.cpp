@@ -65,8 +65,10 @@ bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
 }
 
 bool same(const QuantizedTensor& a, const QuantizedTensor& b) {
-  return same_bytes(a.q, b.q) && a.scale.equal(b.scale) && a.zero.equal(b.zero) &&
-         a.group_of.equal(b.group_of);
+  const bool values = a.scheme.lookup
+                          ? b.scheme.lookup && a.table.equal(b.table)
+                          : !b.scheme.lookup && a.scale.equal(b.scale) && a.zero.equal(b.zero);
+  return values && same_bytes(a.q, b.q) && a.group_of.equal(b.group_of);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void verify_linears(const OpenedModel& opened, std::vector<VerifyOutcome>& outco
     outcome.passed = false;
   };
   int linears = 0;
-  int64_t groups = 0;
+  int64_t groups = 0, tables = 0;
   for (const LinearSite& site : opened.model->sites()) {
     const auto planned = opened.plan.find(site.name);
     if (planned == opened.plan.end()) continue;
@@ -28,6 +28,10 @@ void verify_linears(const OpenedModel& opened, std::vector<VerifyOutcome>& outco
     try {
       const QuantizedTensor weight =
           opened.layout->unpack(site, planned->second, *opened.checkpoint);
+      if (weight.scheme.lookup) {  // whose values `unpack` has looked at
+        tables += weight.table.size(0);
+        continue;
+      }
       groups += weight.scale.numel();
       if (!at::isfinite(weight.scale).all().item<bool>() || (weight.scale == 0).any().item<bool>())
         fail(scales, site.name + " has a scale that is zero or not finite");
@@ -41,7 +45,11 @@ void verify_linears(const OpenedModel& opened, std::vector<VerifyOutcome>& outco
   if (layout.passed) layout.detail = std::to_string(linears) + " linears decoded";
   if (scales.passed) scales.detail = std::to_string(groups) + " scales finite and not zero";
   if (zeros.passed) zeros.detail = "as the format has them";
-  outcomes.insert(outcomes.end(), {layout, scales, zeros});
+  outcomes.push_back(layout);
+  if (tables > 0)
+    outcomes.push_back({"lookup tables", true, std::to_string(tables) + " finite and rising"});
+  else
+    outcomes.insert(outcomes.end(), {scales, zeros});
 }
 
 /// Decodes the single weights of every linear that has some.

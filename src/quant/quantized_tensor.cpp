@@ -56,6 +56,22 @@ void dequantize_scattered(const Rows& rows, int64_t row) {
   }
 }
 
+/// Every code's entry in the table of its row.
+at::Tensor looked_up(const at::Tensor& q, const at::Tensor& table) {
+  const at::Tensor codes = q.contiguous(), entries = table.contiguous();
+  const int64_t in = codes.size(1), count = entries.size(1);
+  at::Tensor weight = at::empty(codes.sizes(), at::kFloat);
+  at::parallel_for(0, codes.size(0), 1 + (1 << 15) / (in + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* entry = entries.data_ptr<float>() + row * count;
+      const uint8_t* code = codes.data_ptr<uint8_t>() + row * in;
+      std::transform(code, code + in, weight.data_ptr<float>() + row * in,
+                     [entry](uint8_t of) { return entry[of]; });
+    }
+  });
+  return weight;
+}
+
 void require(bool holds, const std::string& fault) {
   if (!holds) throw std::logic_error("QuantizedTensor: " + fault);
 }
@@ -64,9 +80,38 @@ int largest(const at::Tensor& bytes) {
   return bytes.numel() == 0 ? 0 : bytes.max().item<int>();
 }
 
+void check_table(const QuantizedTensor& weight) {
+  const at::Tensor& table = weight.table;
+  const int64_t entries = int64_t{1} << weight.scheme.bits;
+  require(!weight.scale.defined() && !weight.zero.defined(), "a table has a scale or zero point");
+  require(table.defined() && table.scalar_type() == at::kFloat &&
+              table.sizes().equals({weight.out_features(), entries}),
+          "table must be float32 [out, 2^bits]");
+  require(table.isfinite().all().item<bool>(), "an entry of a table is not finite");
+  require(table.narrow(1, 1, entries - 1).ge(table.narrow(1, 0, entries - 1)).all().item<bool>(),
+          "a table falls within a row");
+}
+
+void check_grids(const QuantizedTensor& weight, int64_t groups) {
+  const at::Tensor &scale = weight.scale, &zero = weight.zero;
+  const at::IntArrayRef shape = scale.sizes();
+  require(scale.scalar_type() == at::kFloat && shape.equals({weight.out_features(), groups}),
+          "scale must be float32 [out, groups]");
+  require(zero.scalar_type() == at::kByte && zero.sizes().equals(shape),
+          "zero must be uint8 [out, groups]");
+  const int levels = 1 << weight.scheme.bits;
+  require(largest(zero) < levels, "a zero point is above 2^bits - 1");
+  require(!weight.scheme.symmetric || zero.eq(levels / 2).all().item<bool>(),
+          "a zero point of a symmetric scheme is not 2^(bits-1)");
+  require(scale.isfinite().logical_and(scale.ne(0)).all().item<bool>(),
+          "a scale is 0 or not finite");
+  require(!weight.table.defined(), "a weight on grids has a table");
+}
+
 }  // namespace
 
 at::Tensor QuantizedTensor::dequantize() const {
+  if (scheme.lookup) return looked_up(q, table);
   const at::Tensor codes = q.contiguous(), scales = scale.contiguous(), zeros = zero.contiguous(),
                    group = group_of.contiguous();
   const int64_t out = codes.size(0), in = codes.size(1), groups = scales.size(1);
@@ -94,21 +139,14 @@ void QuantizedTensor::check() const {
   scheme.check();
   require(q.dim() == 2 && q.scalar_type() == at::kByte, "q must be uint8 [out, in]");
   const int64_t groups = scheme.groups(in_features());
-  const at::IntArrayRef shape = scale.sizes();
-  require(scale.scalar_type() == at::kFloat && shape.equals({out_features(), groups}),
-          "scale must be float32 [out, groups]");
-  require(zero.scalar_type() == at::kByte && zero.sizes().equals(shape),
-          "zero must be uint8 [out, groups]");
+  if (scheme.lookup)
+    check_table(*this);
+  else
+    check_grids(*this, groups);
   require(group_of.scalar_type() == at::kInt && group_of.dim() == 1 &&
               group_of.size(0) == in_features(),
           "group_of must be int32 [in]");
-  const int levels = 1 << scheme.bits;
-  require(largest(q) < levels, "a code is above 2^bits - 1");
-  require(largest(zero) < levels, "a zero point is above 2^bits - 1");
-  require(!scheme.symmetric || zero.eq(levels / 2).all().item<bool>(),
-          "a zero point of a symmetric scheme is not 2^(bits-1)");
-  require(scale.isfinite().logical_and(scale.ne(0)).all().item<bool>(),
-          "a scale is 0 or not finite");
+  require(largest(q) < 1 << scheme.bits, "a code is above 2^bits - 1");
   require(group_of.ge(0).logical_and(group_of.lt(groups)).all().item<bool>(),
           "a group index is out of range");
 }
@@ -134,6 +172,15 @@ at::Tensor storable_scale(const at::Tensor& scale, at::ScalarType model_dtype) {
                            "the weights are too large for 16-bit scales: skip this linear");
     if (value[i] == 0.0f) value[i] = std::copysign(kSmallest, value[i]);
   }
+  return stored;
+}
+
+at::Tensor storable_entries(const at::Tensor& values) {
+  // Adding 0 leaves no negative zero.
+  at::Tensor stored = values.to(at::kHalf).to(at::kFloat).add_(0);
+  if (!stored.isfinite().all().item<bool>())
+    throw NumericalError("an entry of a table does not fit into float16 (at most 65504)",
+                         "the weights are too large for tables of 16 bits: skip this linear");
   return stored;
 }
 

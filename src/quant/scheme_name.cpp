@@ -22,12 +22,17 @@ int64_t read_number(const std::string& text, size_t& at) {
 QuantScheme parse_scheme_name(const std::string& name) {
   constexpr const char* kChannel = "-channel";
   constexpr const char* kAsymmetric = "-asym";
+  constexpr const char* kLookup = "-lookup";
   QuantScheme scheme;
   size_t at = std::min<size_t>(1, name.size());
   scheme.bits = static_cast<int>(read_number(name, at));
   if (name.compare(at, std::string(kChannel).size(), kChannel) == 0) {
     at += std::string(kChannel).size();
     scheme.group_size = -1;
+  } else if (name.compare(at, std::string::npos, kLookup) == 0) {
+    at = name.size();
+    scheme.group_size = -1;
+    scheme.lookup = true;
   } else if (name.compare(at, 1, "g") == 0) {
     scheme.group_size = std::max<int64_t>(0, read_number(name, ++at));
   } else {
@@ -38,7 +43,7 @@ QuantScheme parse_scheme_name(const std::string& name) {
   // What does not come back as it was is no name: leading zeros, too many digits.
   if (name.substr(0, 1) != "w" || (!rest.empty() && rest != kAsymmetric) || scheme.name() != name)
     throw ConfigError("\"" + name + "\" is not the name of a scheme",
-                      "write w4g64, w3g128-asym or w8-channel");
+                      "write w4g64, w3g128-asym, w8-channel or w3-lookup");
   scheme.check();
   return scheme;
 }

@@ -11,8 +11,10 @@ namespace {
 constexpr size_t kWorstShown = 10;
 
 Json scheme_json(const QuantScheme& scheme) {
-  return {
+  Json json = {
       {"bits", scheme.bits}, {"group_size", scheme.group_size}, {"symmetric", scheme.symmetric}};
+  if (scheme.lookup) json["lookup"] = true;
+  return json;
 }
 
 }  // namespace
@@ -40,6 +42,7 @@ SiteReport SiteReport::from_json(const Json& json) {
     site.scheme.bits = json.at("scheme").at("bits");
     site.scheme.group_size = json.at("scheme").at("group_size");
     site.scheme.symmetric = json.at("scheme").at("symmetric");
+    site.scheme.lookup = json.at("scheme").value("lookup", false);
     site.relative_error = json.at("relative_output_error");
     site.details = json.at("details");
     site.sparse_values = json.value("sparse_values", int64_t{0});
@@ -171,7 +174,7 @@ std::string QuantizeReport::text() const {
           std::to_string(skipped.size()) + " left as they were, " + std::to_string(fallbacks()) +
           " fallbacks\n";
   text += "bits per weight " + fixed(bits_per_weight(), 3) +
-          " (quantized linears, scales and zeros included), mean error " +
+          " (quantized linears, scales, zeros and tables included), mean error " +
           fixed(mean_relative_error(), 5) + "\n";
   if (sparse_bits_per_weight() > 0)
     text += "single weights beside them " + fixed(sparse_bits_per_weight(), 3) + ", in all " +

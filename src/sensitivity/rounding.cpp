@@ -35,6 +35,10 @@ at::Tensor rounded(const at::Tensor& groups, const QuantScheme& scheme) {
 
 RoundingDirection::RoundingDirection(const QuantScheme& scheme) : scheme_(scheme) {
   scheme_.check();
+  if (scheme_.lookup)
+    throw ConfigError(
+        scheme_.name() + " rounds to the values of a table, which a quantizer chooses",
+        "ask a quantizer for its weights (--trial), or take schemes with grids");
 }
 
 std::string RoundingDirection::key() const {

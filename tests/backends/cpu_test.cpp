@@ -96,6 +96,16 @@ TEST(Cpu, HoldsHalfAByteAWeight) {
   EXPECT_EQ(packed->bytes(), 256 * 1024 / 2 + 256 * 8 * 3 + 2 * 1024 * 4 + 8 * 12);
 }
 
+TEST(Cpu, HoldsTwoCodesOfATableInAByte) {
+  const auto bytes = [](int bits, int64_t in) {
+    const BackendCase made{{bits, -1, true, true}, 64, in, false, false, false};
+    return backends().make("cpu")->pack(random_weight(made), nullptr)->bytes();
+  };
+  EXPECT_EQ(bytes(3, 1024), 64 * 1024 / 2 + 64 * 8 * 4);
+  EXPECT_EQ(bytes(4, 33), 64 * 17 + 64 * 16 * 4);
+  EXPECT_EQ(bytes(5, 33), 64 * 33 + 64 * 32 * 4);
+}
+
 /// A symmetric weight [out, 32 · groups] of random codes with these scales, [out, groups].
 QuantizedTensor with_scales(const at::Tensor& scales) {
   QuantizedTensor weight =
@@ -140,18 +150,19 @@ TEST(Cpu, HoldsScalesThatNeedMore) {
 }
 
 TEST(Cpu, HasTheBitsOfTheDenseProduct) {
-  for (const int64_t in : {64, 1024, 2304}) {
-    const BackendCase made{{4, 64, false}, 100, in, false, true, false};
-    const QuantizedTensor weight = random_weight(made);
-    const SparseWeight sparse = random_values(made);
-    for (const int64_t rows : {1, 6, 7, 150}) {
-      const at::Tensor x = at::randn({rows, in}), y = at::empty({rows, 100});
-      backends().make("cpu")->pack(weight, nullptr)->multiply(x, y);
-      EXPECT_TRUE(at::equal(y, matmul_transposed(x, weight.dequantize(), {})));
-      backends().make("cpu")->pack(weight, &sparse)->multiply(x, y);
-      EXPECT_TRUE(at::equal(y, matmul_transposed(x, dense_weight(weight, sparse), {})));
+  for (const int64_t in : {64, 1024, 2304})
+    for (const QuantScheme& scheme : {QuantScheme{4, 64, false}, QuantScheme{3, -1, true, true}}) {
+      const BackendCase made{scheme, 100, in, false, true, false};
+      const QuantizedTensor weight = random_weight(made);
+      const SparseWeight sparse = random_values(made);
+      for (const int64_t rows : {1, 6, 7, 150}) {
+        const at::Tensor x = at::randn({rows, in}), y = at::empty({rows, 100});
+        backends().make("cpu")->pack(weight, nullptr)->multiply(x, y);
+        EXPECT_TRUE(at::equal(y, matmul_transposed(x, weight.dequantize(), {})));
+        backends().make("cpu")->pack(weight, &sparse)->multiply(x, y);
+        EXPECT_TRUE(at::equal(y, matmul_transposed(x, dense_weight(weight, sparse), {})));
+      }
     }
-  }
 }
 
 TEST(Cpu, RunsTheInstructionSetThatWasAskedFor) {

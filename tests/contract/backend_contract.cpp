@@ -140,12 +140,18 @@ QuantizedTensor random_weight(const BackendCase& made) {
   QuantizedTensor weight;
   weight.scheme = made.scheme;
   weight.q = at::randint(0, levels, {made.out, made.in}).to(at::kByte);
+  weight.group_of = contiguous_groups(made.scheme, made.in);
+  if (made.scheme.lookup) {
+    weight.table = std::get<0>(at::randn({made.out, levels}).sort(1));
+    if (!made.long_scales) weight.table = storable_entries(weight.table);
+    weight.check();
+    return weight;
+  }
   weight.scale = (at::rand({made.out, groups}) + 0.25) * 0.01;
   if (!made.long_scales) weight.scale = storable_scale(weight.scale, at::kHalf);
   weight.scale.select(0, made.out / 2).neg_();
   weight.zero = made.scheme.symmetric ? at::full({made.out, groups}, levels / 2, at::kByte)
                                       : at::randint(0, levels, {made.out, groups}).to(at::kByte);
-  weight.group_of = contiguous_groups(made.scheme, made.in);
   if (made.permuted) weight.group_of = weight.group_of.index({at::randperm(made.in)});
   weight.check();
   return weight;
@@ -196,6 +202,13 @@ std::vector<BackendCase> backend_cases() {
         all.push_back({{3, 64, symmetric}, 40, 200, permuted, sparse, true});
         all.push_back({{4, 64, symmetric}, 130, 200, permuted, sparse, true});
       }
+  for (const int bits : {2, 3, 4, 5, 8})
+    for (const bool sparse : {false, true}) {
+      const QuantScheme lookup{bits, -1, true, true};
+      all.push_back({lookup, 48, 256, false, sparse, false});
+      all.push_back({lookup, 33, 1300, false, sparse, true});
+      all.push_back({lookup, 5, 7, false, sparse, false});
+    }
   return all;
 }
 

@@ -15,7 +15,7 @@ struct BackendCase {
   std::string name() const;
 };
 
-/// A random weight of the case, negative scales among the scales.
+/// A random weight of the case, negative scales among the scales; a random table for every row.
 QuantizedTensor random_weight(const BackendCase& made);
 
 /// About one value in 50, an empty row among the rows; null members unless `made.sparse`.
@@ -24,7 +24,7 @@ SparseWeight random_values(const BackendCase& made);
 /// The float32 weight [out, in] that both stand for.
 at::Tensor dense_weight(const QuantizedTensor& weight, const SparseWeight& sparse);
 
-/// Widths, groups, symmetry, order, sparse values and odd shapes, combined.
+/// Widths, groups, symmetry, order, lookup tables, sparse values and odd shapes, combined.
 std::vector<BackendCase> backend_cases();
 
 /// What a backend that is not exact() promises, for scales of float16 and of bfloat16: unit vectors

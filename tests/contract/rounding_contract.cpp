@@ -120,7 +120,8 @@ std::vector<std::string> broken_rounding_promises(const GemmBackend& backend,
   for (const BackendCase& made : cases)
     for (const at::ScalarType scales : {at::kHalf, at::kBFloat16}) {
       QuantizedTensor weight = random_weight(made);
-      if (!made.long_scales) weight.scale = storable_scale(weight.scale, scales);
+      if (!made.long_scales && !made.scheme.lookup)
+        weight.scale = storable_scale(weight.scale, scales);
       const SparseWeight sparse = random_values(made);
       const WeightShape shape{made.scheme, made.out, made.in, made.permuted, made.sparse};
       const bool refused = made.long_scales || backend.unsupported(shape).has_value();

@@ -44,15 +44,29 @@ class Open : public testing::Test {
   }
   void TearDown() override { fs::remove_all(directory_); }
 
+  /// A directory that is not quantized, with other weights where `format` does not hold these.
+  void fit_weights(const std::string& format) {
+    fs::remove(directory_ / kSparseFile);
+    config_.erase("quantization_config");
+    config_.erase("ptq_sparse");
+    const QuantScheme scheme = weights_.begin()->second.scheme;
+    if (!formats().make(format)->unsupported(llama_sites(1).front(), scheme)) return;
+    for (const LinearSite& site : llama_sites(1)) {
+      QuantizedTensor& weight = weights_[site.name];
+      weight = random_weight({4, -1, true, true}, site.out_features, site.in_features);
+      weight.table = storable_entries(weight.table * 0x1p-6f);
+      tensors_[site.name + ".weight"] = weight.dequantize();
+    }
+  }
   /// Replaces the weights by what `format` packs and adds its config.
-  void quantize_as(const std::string& format, int bits = 4) {
+  void quantize_as(const std::string& format) {
     const auto layout = formats().make(format);
     for (const LinearSite& site : llama_sites(1)) {
       tensors_.erase(site.name + ".weight");
       tensors_.merge(layout->pack(site, weights_.at(site.name), at::kFloat));
     }
     config_["quantization_config"] =
-        layout->config(uniform_context(llama_sites(1), {bits, 32, true}));
+        layout->config(uniform_context(llama_sites(1), weights_.begin()->second.scheme));
   }
   OpenedModel open(const BackendSelection* backends = nullptr) {
     write_safetensors(directory_ / "model.safetensors", tensors_, {{"format", "pt"}});
@@ -119,7 +133,7 @@ TEST_F(Open, ActivationOrderRunsOnPackedWeights) {
 TEST_F(Open, ABackendThatCannotRunALinearIsNamedWithTheReason) {
   for (const LinearSite& site : llama_sites(1))
     weights_[site.name] = random_weight({3, 32, true}, site.out_features, site.in_features);
-  quantize_as("compressed-tensors", 3);
+  quantize_as("compressed-tensors");
   const BackendSelection cpu("cpu"), any("auto");
   EXPECT_EQ(open(&any).backend_of().begin()->second, "reference");
   try {
@@ -138,10 +152,13 @@ TEST_F(Open, QuantizedDirectoryRunsAsTheFullPrecisionOneWithItsWeights) {
   EXPECT_EQ(full.format, "");
   EXPECT_EQ(full.layout, nullptr);
   EXPECT_TRUE(full.plan.empty());
-  const at::Tensor logits = run_model(*full.model, tokens);
-  const auto dense = tensors_;
+  const auto tensors = tensors_;
+  const auto weights = weights_;
   for (const std::string& format : formats().names()) {
-    tensors_ = dense;
+    tensors_ = tensors;
+    weights_ = weights;
+    fit_weights(format);
+    const at::Tensor logits = run_model(*open().model, tokens);
     quantize_as(format);
     const OpenedModel quantized = open();
     EXPECT_EQ(quantized.format, format);
@@ -155,13 +172,17 @@ TEST_F(Open, SingleWeightsReplaceTheirDenseOnesInEveryFormatOnEveryBackend) {
   const at::NoGradGuard no_grad;
   const at::Tensor tokens = at::randint(0, 96, {1, 12}, at::kLong);
   const SparseWeights sparse = sparse_of(llama_sites(1));
-  for (const auto& [site, weight] : sparse)
-    tensors_[site + ".weight"] = weight.placed_in(tensors_[site + ".weight"]);
-  const auto dense = tensors_;
-  const at::Tensor logits = run_model(*open().model, tokens);
-  add_sparse(sparse);
+  const auto tensors = tensors_;
+  const auto weights = weights_;
   for (const std::string& format : formats().names()) {
-    tensors_ = dense;
+    tensors_ = tensors;
+    weights_ = weights;
+    fit_weights(format);
+    for (const auto& [site, weight] : sparse)
+      tensors_[site + ".weight"] = weight.placed_in(tensors_[site + ".weight"]);
+    const auto dense = tensors_;
+    const at::Tensor logits = run_model(*open().model, tokens);
+    add_sparse(sparse);
     quantize_as(format);
     const OpenedModel dequantized = open();
     ASSERT_NE(dequantized.sparse, nullptr);

@@ -24,10 +24,14 @@ QuantizedTensor random_weight(const QuantScheme& scheme, int64_t out, int64_t in
   QuantizedTensor weight;
   weight.scheme = scheme;
   weight.q = at::randint(0, levels, {out, in}, at::kByte);
+  weight.group_of = contiguous_groups(scheme, in);
+  if (scheme.lookup) {
+    weight.table = storable_entries(std::get<0>(at::randn({out, levels}).sort(1)));
+    return weight;
+  }
   weight.scale = storable_scale(at::randn({out, groups}), at::kBFloat16);
   weight.zero = scheme.symmetric ? at::full({out, groups}, levels / 2, at::kByte)
                                  : at::randint(1, levels, {out, groups}, at::kByte);
-  weight.group_of = contiguous_groups(scheme, in);
   return weight;
 }
 
@@ -76,8 +80,9 @@ FormatContext uniform_context(const std::vector<LinearSite>& sites, const QuantS
 }
 
 bool identical(const QuantizedTensor& a, const QuantizedTensor& b) {
-  return a.q.equal(b.q) && a.scale.equal(b.scale) && a.zero.equal(b.zero) &&
-         a.group_of.equal(b.group_of) && a.scheme == b.scheme;
+  if (a.scheme != b.scheme || !a.q.equal(b.q) || !a.group_of.equal(b.group_of)) return false;
+  if (a.scheme.lookup) return a.table.equal(b.table);
+  return a.scale.equal(b.scale) && a.zero.equal(b.zero);
 }
 
 std::vector<uint32_t> words_of(const at::Tensor& tensor) {

@@ -24,7 +24,8 @@ class MapSource : public TensorSource {
   std::map<std::string, at::Tensor> tensors;
 };
 
-/// Random codes, storable scales of both signs and zero points of 1 … 2^bits − 1.
+/// Random codes, storable scales of both signs and zero points of 1 … 2^bits − 1, or storable
+/// tables.
 QuantizedTensor random_weight(const QuantScheme& scheme, int64_t out, int64_t in);
 
 /// A share of the places of a matrix, chosen at random, with values of a normal distribution: at

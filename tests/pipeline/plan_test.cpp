@@ -56,6 +56,15 @@ TEST(ResolvePlan, GivesEveryLinearTheSchemeUnlessARuleSaysOtherwise) {
   EXPECT_THAT(resolved.warnings, testing::IsEmpty());
 }
 
+TEST(ResolvePlan, ARuleGivesATableOrTakesItAway) {
+  ptq::PlanRequest plan = request(32);
+  plan.overrides = {"down:lookup=true,bits=3", "q$:lookup=true", "layers\\.1:lookup=false"};
+  const ptq::ResolvedPlan resolved = ptq::resolve_plan(plan, kSites, AnyFormat());
+  EXPECT_EQ(resolved.plan.at("layers.0.down"), (ptq::QuantScheme{3, -1, true, true}));
+  EXPECT_EQ(resolved.plan.at("layers.0.q"), (ptq::QuantScheme{4, -1, true, true}));
+  EXPECT_EQ(resolved.plan.at("layers.1.q"), (ptq::QuantScheme{4, -1, true}));
+}
+
 TEST(ResolvePlan, RefusesAGroupThatDoesNotDivideAndTellsWhatFits) {
   try {
     ptq::resolve_plan(request(64), kSites, AnyFormat());
@@ -90,7 +99,8 @@ TEST(ResolvePlan, RefusesWhatTheFormatCannotHold) {
 TEST(ResolvePlan, RefusesBrokenRulesEvenIfTheyMatchNothing) {
   for (const char* rule :
        {"nothing", "nothing:", "nothing:bits=x", "nothing:bits=9", "nothing:group_size=0",
-        "nothing:size=4", "no(thing:bits=4", "nothing:symmetric=maybe", "nothing:bits=4x"}) {
+        "nothing:size=4", "no(thing:bits=4", "nothing:symmetric=maybe", "nothing:bits=4x",
+        "nothing:lookup=1", "nothing:lookup=true,group_size=32"}) {
     ptq::PlanRequest plan = request(32);
     plan.overrides = {rule};
     EXPECT_THROW(ptq::resolve_plan(plan, kSites, AnyFormat()), ptq::ConfigError) << rule;

@@ -80,6 +80,68 @@ TEST(QuantizedTensor, CheckRefusesEachFault) {
   refuses([](QuantizedTensor& w) { w.scheme.symmetric = true; });
 }
 
+QuantizedTensor random_lookup(int bits, int64_t out, int64_t in) {
+  QuantizedTensor weight;
+  weight.scheme = {bits, -1, true, true};
+  weight.q = at::randint(0, 1 << bits, {out, in}, at::kByte);
+  weight.table = storable_entries(std::get<0>(at::randn({out, 1 << bits}).sort(1)));
+  weight.group_of = contiguous_groups(weight.scheme, in);
+  return weight;
+}
+
+TEST(QuantizedTensor, LooksEveryCodeUpInItsRow) {
+  at::manual_seed(6);
+  for (const int bits : {2, 3, 4, 8}) {
+    QuantizedTensor weight = random_lookup(bits, 7, 100);
+    EXPECT_NO_THROW(weight.check());
+    EXPECT_TRUE(weight.dequantize().equal(weight.table.gather(1, weight.q.to(at::kLong))));
+    weight.q = weight.q.t().contiguous().t();  // strides of any kind
+    EXPECT_TRUE(weight.dequantize().equal(weight.table.gather(1, weight.q.to(at::kLong))));
+  }
+}
+
+TEST(QuantizedTensor, CheckRefusesEachFaultOfATable) {
+  at::manual_seed(7);
+  const QuantizedTensor good = random_lookup(3, 4, 64);
+  const auto refuses = [&](const std::function<void(QuantizedTensor&)>& spoil) {
+    QuantizedTensor bad = good;
+    spoil(bad);
+    EXPECT_THROW(bad.check(), std::logic_error);
+  };
+  EXPECT_NO_THROW(good.check());
+  refuses([](QuantizedTensor& w) { w.table = at::Tensor(); });
+  refuses([](QuantizedTensor& w) { w.table = w.table.to(at::kHalf); });
+  refuses([](QuantizedTensor& w) { w.table = w.table.narrow(1, 0, 7); });
+  refuses([](QuantizedTensor& w) { w.table = w.table.narrow(0, 0, 3); });
+  refuses([](QuantizedTensor& w) { (w.table = w.table.clone())[1][7] = INFINITY; });
+  refuses([](QuantizedTensor& w) { w.table = w.table.flip(1); });
+  refuses([](QuantizedTensor& w) { w.scale = at::ones({4, 1}); });
+  refuses([](QuantizedTensor& w) { w.zero = at::full({4, 1}, 4, at::kByte); });
+  refuses([](QuantizedTensor& w) { (w.q = w.q.clone())[0][0] = 8; });
+  refuses([](QuantizedTensor& w) { w.group_of = w.group_of + 1; });
+  refuses([](QuantizedTensor& w) { w.group_of = w.group_of.to(at::kLong); });
+  QuantizedTensor grid = random_weight({3, 32, true}, 4, 64);
+  grid.table = good.table;
+  EXPECT_THROW(grid.check(), std::logic_error);
+}
+
+TEST(StorableEntries, AreFloat16WithoutNegativeZero) {
+  at::manual_seed(8);
+  const at::Tensor values = at::randn({1000}) * at::pow(2.0, at::randn({1000}) * 8).clamp_max(8192);
+  const at::Tensor stored = storable_entries(values);
+  EXPECT_TRUE(stored.equal(values.to(at::kHalf).to(at::kFloat)));
+  EXPECT_TRUE(storable_entries(stored).equal(stored));
+  const at::Tensor zeros = storable_entries(at::tensor({-0.0f, -1e-30f, 0.0f}));
+  EXPECT_FALSE(zeros.signbit().any().item<bool>());
+  EXPECT_TRUE(zeros.eq(0).all().item<bool>());
+}
+
+TEST(StorableEntries, RefusesWhatFloat16CannotHold) {
+  EXPECT_NO_THROW(storable_entries(at::tensor({65504.0f})));
+  EXPECT_THROW(storable_entries(at::tensor({1.0f, -65536.0f})), NumericalError);
+  EXPECT_THROW(storable_entries(at::tensor({std::nanf("")})), NumericalError);
+}
+
 TEST(StorableScale, IsExactInEveryFormatAndIdempotent) {
   at::manual_seed(5);
   const at::Tensor scale = at::randn({1000}) * at::pow(2.0, at::randn({1000}) * 8).clamp_max(8192);

@@ -15,6 +15,10 @@ TEST(SchemeName, IsReadBackAsTheSchemeThatHasIt) {
         const QuantScheme scheme{bits, group, symmetric};
         EXPECT_EQ(ptq::parse_scheme_name(scheme.name()), scheme) << scheme.name();
       }
+  for (const int bits : {2, 3, 4, 8}) {
+    const QuantScheme scheme{bits, -1, true, true};
+    EXPECT_EQ(ptq::parse_scheme_name(scheme.name()), scheme) << scheme.name();
+  }
 }
 
 TEST(SchemeName, IsRefusedWhereItHasAnotherForm) {
@@ -37,7 +41,11 @@ TEST(SchemeName, IsRefusedWhereItHasAnotherForm) {
                            "w99999999999g64",
                            "w4g99999999999",
                            "W4g64",
-                           "w4-channel-channel"})
+                           "w4-channel-channel",
+                           "w4-lookup-asym",
+                           "w4g64-lookup",
+                           "w-lookup",
+                           "w9-lookup"})
     EXPECT_THROW(ptq::parse_scheme_name(name), ptq::ConfigError) << name;
 }
 

@@ -25,6 +25,10 @@ TEST(SiteReport, SurvivesTheWayThroughJson) {
   EXPECT_EQ(back.to_json(), report.to_json());
   EXPECT_EQ(back.scheme, report.scheme);
   EXPECT_EQ(back.block, 7);
+  // Files without tables are as they were.
+  EXPECT_FALSE(report.to_json().at("scheme").contains("lookup"));
+  report.scheme = {3, -1, true, true};
+  EXPECT_EQ(ptq::SiteReport::from_json(report.to_json()).scheme, report.scheme);
   EXPECT_THROW(ptq::SiteReport::from_json({{"name", 3}}), ptq::FormatError);
 }
 

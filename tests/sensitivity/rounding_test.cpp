@@ -106,6 +106,7 @@ TEST(RoundingDirection, NamesTheSiteThatItsGroupSizeDoesNotDivide) {
     EXPECT_NE(std::string(error.what()).find("model.layers.2.mlp.up_proj"), std::string::npos);
   }
   EXPECT_THROW(RoundingDirection({1, 16, true}), ptq::ConfigError);
+  EXPECT_THROW(RoundingDirection({4, -1, true, true}), ptq::ConfigError);  // a table is no grid
 }
 
 TEST(RoundingDirection, HasAKeyOfItsSettings) {

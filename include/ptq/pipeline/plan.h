@@ -14,8 +14,8 @@ struct PlanRequest {
   /// In place of `scheme`: what was decided linear by linear; the rules go on from there.
   std::optional<SchemePlan> decided;
   std::vector<std::string> skip;  ///< ECMAScript regexes, searched in site names: left as they are
-  std::vector<std::string>
-      overrides;  ///< "REGEX:bits=8,group_size=32,symmetric=false"; the last match wins
+  std::vector<std::string> overrides;  ///< "REGEX:bits=8,group_size=32,symmetric=false",
+                                       ///< "REGEX:lookup=true"; the last match wins
   /// When the group size does not divide the input width: "error", "smaller" (the largest divisor
   /// below it), "channel" (one group a row) or "skip".
   std::string odd_shape = "error";

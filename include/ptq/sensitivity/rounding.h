@@ -18,7 +18,7 @@ namespace ptq {
 /// the format.
 class RoundingDirection : public Direction {
  public:
-  /// Throws ConfigError for an impossible scheme.
+  /// Throws ConfigError for an impossible scheme and for one with lookup tables.
   explicit RoundingDirection(const QuantScheme& scheme);
 
   std::string key() const override;
