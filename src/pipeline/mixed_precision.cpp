@@ -62,7 +62,7 @@ class MixedPrecisionRun {
   MixedPrecisionRun(const MixedPrecisionJob& job, ProgressListener& listener)
       : job_(job),
         listener_(listener),
-        trial_(job.trial, job.plugin_options.value(job.trial, Json::object())),
+        trial_(job.trial, job.plugin_options.value(job.trial, Json::object()), job.candidates),
         set_({job.estimator}, estimator_options(job), trial_.statistics()),
         costs_(set_.entries.front(), trial_),
         session_(job.model, job.data, [&listener] { listener.poll(); }),

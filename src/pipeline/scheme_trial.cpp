@@ -7,9 +7,26 @@
 
 namespace ptq::detail {
 
-SchemeTrial::SchemeTrial(const std::string& method, const Json& options) {
-  if (method.empty()) return;
+void require_made(const std::string& method, const Quantizer& quantizer, const QuantPlan& plan) {
+  for (const auto& [name, scheme] : plan)
+    if (const auto reason = quantizer.unsupported(scheme))
+      throw ConfigError(
+          "method " + method + " cannot make " + scheme.name() + " of " + name + ": " + *reason,
+          "choose another --method or another scheme; see ptq list");
+}
+
+SchemeTrial::SchemeTrial(const std::string& method, const Json& options,
+                         const std::vector<QuantScheme>& schemes) {
+  if (method.empty()) {
+    for (const QuantScheme& scheme : schemes)
+      RoundingDirection{scheme};  // throws
+    return;
+  }
   quantizer_ = quantizers().make(method, options);
+  for (const QuantScheme& scheme : schemes)
+    if (const auto reason = quantizer_->unsupported(scheme))
+      throw ConfigError("--trial " + method + " cannot make " + scheme.name() + ": " + *reason,
+                        "choose another --trial or other --candidates");
   if (quantizer_->prepares_blocks() || quantizer_->refines_blocks() ||
       StatisticSet(quantizer_->statistics()).needs_reference())
     throw UnsupportedError("--trial " + method +

@@ -14,6 +14,7 @@
 #include "ptq/io/memory.h"
 #include "ptq/model/device.h"
 #include "ptq/report/table.h"
+#include "scheme_trial.h"
 
 namespace ptq::detail {
 namespace {
@@ -75,6 +76,7 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
                         std::to_string(site.in_features) + "]");
   }
   plan = resolve_plan(job.plan, sites, *format);
+  require_made(job.method, *quantizer, plan.plan);
   warnings = plan.warnings;
   sweep.poll = [this] { listener.poll(); };
   if (job.plan.decided) check_decided();

@@ -35,6 +35,10 @@ class Contract {
     if (!holds) broken_.push_back(scheme_.name() + ": " + promise);
   }
 
+  static const at::Tensor& values(const QuantizedTensor& weight) {
+    return weight.scheme.lookup ? weight.table : weight.scale;
+  }
+
   QuantizedSite run(const at::Tensor& weight, const at::Tensor& inputs) {
     const TestSite site(weight, inputs, quantizer_);
     return quantizer_.quantize(site.view(), scheme_);
@@ -48,18 +52,20 @@ class Contract {
     } catch (const std::exception& error) {
       expect(false, std::string("check() passes: ") + error.what());
     }
-    expect(at::equal(first.weight.q, second.weight.q) &&
-               at::equal(first.weight.scale, second.weight.scale) &&
-               at::equal(first.weight.zero, second.weight.zero),
-           "the same inputs give the same bytes");
+    bool same = at::equal(first.weight.q, second.weight.q) &&
+                at::equal(values(first.weight), values(second.weight));
+    if (!scheme_.lookup) same = same && at::equal(first.weight.zero, second.weight.zero);
+    expect(same, "the same inputs give the same bytes");
     expect(at::equal(before, weight), "the weight it is given is left alone");
     expect(first.weight.scheme == scheme_, "the scheme is the one asked for");
     expect(std::isfinite(first.relative_error) && first.relative_error >= 0,
            "the error is a number");
     for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
       const TestSite site(weight, inputs, quantizer_);
-      const at::Tensor scale = quantizer_.quantize(site.view(dtype), scheme_).weight.scale;
-      expect(scale.isfinite().all().item<bool>() && at::equal(scale, storable_scale(scale, dtype)),
+      const at::Tensor made = values(quantizer_.quantize(site.view(dtype), scheme_).weight);
+      expect(made.isfinite().all().item<bool>() &&
+                 at::equal(made,
+                           scheme_.lookup ? storable_entries(made) : storable_scale(made, dtype)),
              "scales are what files hold");
     }
   }
@@ -67,8 +73,9 @@ class Contract {
   void is_no_worse_than_rounding(const at::Tensor& weight, const at::Tensor& inputs) {
     const auto rtn = quantizers().make("rtn");
     const TestSite site(weight, inputs, *rtn);
-    const double rounding =
-        output_error(rtn->quantize(site.view(), scheme_).weight, weight, inputs);
+    QuantScheme grid = scheme_;
+    grid.lookup = false;
+    const double rounding = output_error(rtn->quantize(site.view(), grid).weight, weight, inputs);
     expect(output_error(run(weight, inputs).weight, weight, inputs) <= rounding,
            "outputs are no worse than rounding to nearest");
   }
@@ -84,12 +91,16 @@ class Contract {
       made.q.select(1, g * length).fill_(0);
       made.q.select(1, g * length + 1).fill_(levels - 1);
     }
-    made.scale = storable_scale(at::rand({24, groups}) + 0.5, at::kBFloat16);
-    made.zero = at::full({24, groups}, levels / 2, at::kByte);
-    if (scheme_.symmetric) made.scale.select(0, 0).neg_();
+    if (scheme_.lookup) {
+      made.table = storable_entries(std::get<0>(at::randn({24, levels}).sort(1)));
+    } else {
+      made.scale = storable_scale(at::rand({24, groups}) + 0.5, at::kBFloat16);
+      made.zero = at::full({24, groups}, levels / 2, at::kByte);
+      if (scheme_.symmetric) made.scale.select(0, 0).neg_();
+    }
     const at::Tensor weight = made.dequantize();
     expect(at::equal(run(weight, inputs).weight.dequantize(), weight),
-           "a weight on a full-range grid comes back exactly");
+           "a weight on a full-range grid or a table comes back exactly");
   }
 
   void stays_within_its_workspace(const at::Tensor& inputs) {
@@ -98,10 +109,10 @@ class Contract {
     const test::AllocationMeter meter;
     const QuantizedTensor made = quantizer_.quantize(site.view(), scheme_).weight;
     int64_t result = 0;
-    for (const at::Tensor& part : {made.q, made.scale, made.zero, made.group_of})
-      result += static_cast<int64_t>(part.nbytes());
+    for (const at::Tensor& part : {made.q, made.scale, made.zero, made.group_of, made.table})
+      if (part.defined()) result += static_cast<int64_t>(part.nbytes());
     // Some vectors of doubles, and scales before and after they are rounded.
-    const int64_t vectors = 8 * 8 * 3 * kIn + static_cast<int64_t>(2 * made.scale.nbytes());
+    const int64_t vectors = 8 * 8 * 3 * kIn + static_cast<int64_t>(2 * values(made).nbytes());
     expect(meter.peak_bytes() <= quantizer_.workspace_bytes(site.view().site) + result + vectors,
            "no more memory than workspace_bytes() is taken");
   }
@@ -119,16 +130,30 @@ class Contract {
   std::vector<std::string> broken_;
 };
 
+std::vector<QuantScheme> schemes() {
+  std::vector<QuantScheme> all;
+  for (const int bits : {2, 3, 4, 8}) {
+    for (const int64_t group : {16, 48, -1})
+      for (const bool symmetric : {true, false})
+        all.push_back({bits, group, symmetric});
+    all.push_back({bits, -1, true, true});
+  }
+  return all;
+}
+
 }  // namespace
 
 std::vector<std::string> broken_promises(const Quantizer& quantizer) {
   std::vector<std::string> broken;
-  for (const int bits : {2, 3, 4, 8})
-    for (const int64_t group : {16, 48, -1})
-      for (const bool symmetric : {true, false}) {
-        const auto found = Contract(quantizer, {bits, group, symmetric}).check();
-        broken.insert(broken.end(), found.begin(), found.end());
-      }
+  bool makes_any = false;
+  for (const QuantScheme& scheme : schemes()) {
+    if (quantizer.unsupported(scheme)) continue;
+    makes_any = true;
+    const auto found = Contract(quantizer, scheme).check();
+    broken.insert(broken.end(), found.begin(), found.end());
+  }
+  if (!makes_any) broken.push_back("some scheme is made");
+  if (quantizer.unsupported({4, 36, true})) return broken;
   const TestSite site(at::randn({8, 96}), at::randn({1, 100, 96}), quantizer);
   try {
     quantizer.quantize(site.view(), {4, 36, true});

@@ -23,6 +23,11 @@ TEST(QuantizerContract, GptqKeepsItWithItsOptions) {
         << options;
 }
 
+TEST(QuantizerContract, KMeansKeepsItWithoutFisherInformation) {
+  EXPECT_THAT(broken_promises(*quantizers().make("kmeans", {{"weights", "none"}})),
+              testing::IsEmpty());
+}
+
 /// Wrong in every way the contract looks for.
 class Broken : public Quantizer {
  public:

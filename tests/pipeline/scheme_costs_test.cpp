@@ -68,7 +68,7 @@ class SchemeCostsTest : public testing::Test {
   LinearSite site_;
   ptq::SiteStats stats_;
   EstimatorSet::Entry entry_;
-  SchemeTrial rounding_{"", ptq::Json::object()};
+  SchemeTrial rounding_{"", ptq::Json::object(), {}};
   Told* told_ = nullptr;
   std::vector<QuantScheme> schemes_{{2, 8, true}, {4, 8, true}, {4, -1, false}};
 };
@@ -102,7 +102,7 @@ TEST_F(SchemeCostsTest, AreOfWhatTheTrialMakesOfTheWeight) {
   stats_.set_counts({1, 40, 0});
   told_->whole = true;
   for (const char* method : {"rtn", "gptq"}) {
-    SchemeTrial trial(method, ptq::Json::object());
+    SchemeTrial trial(method, ptq::Json::object(), schemes_);
     const SiteView view{site_, weight_, stats_, at::kFloat};
     const std::vector<double> found = SchemeCosts(entry_, trial).of(view, schemes_);
     const auto quantizer = ptq::quantizers().make(method);
@@ -117,12 +117,34 @@ TEST_F(SchemeCostsTest, AreOfWhatTheTrialMakesOfTheWeight) {
 
 TEST(SchemeTrial, RefusesAMethodThatNeedsMoreThanStatistics) {
   for (const char* method : {"awq", "autoround"})
-    EXPECT_THROW(SchemeTrial(method, ptq::Json::object()), ptq::UnsupportedError) << method;
-  EXPECT_THROW(SchemeTrial("gptq", (ptq::Json{{"target", "full-precision"}})),
+    EXPECT_THROW(SchemeTrial(method, ptq::Json::object(), {}), ptq::UnsupportedError) << method;
+  EXPECT_THROW(SchemeTrial("gptq", (ptq::Json{{"target", "full-precision"}}), {}),
                ptq::UnsupportedError);
-  EXPECT_THROW(SchemeTrial("gtpq", ptq::Json::object()), ptq::ConfigError);
-  EXPECT_THAT(SchemeTrial("gptq", ptq::Json::object()).statistics(), testing::ElementsAre("gram"));
-  EXPECT_THAT(SchemeTrial("", ptq::Json::object()).statistics(), testing::IsEmpty());
+  EXPECT_THROW(SchemeTrial("gtpq", ptq::Json::object(), {}), ptq::ConfigError);
+  EXPECT_THAT(SchemeTrial("gptq", ptq::Json::object(), {}).statistics(),
+              testing::ElementsAre("gram"));
+  EXPECT_THAT(SchemeTrial("", ptq::Json::object(), {}).statistics(), testing::IsEmpty());
+}
+
+TEST(SchemeTrial, RefusesSchemesThatTheMethodDoesNotMake) {
+  const QuantScheme grid{4, 32, true}, table{4, -1, true, true};
+  for (const char* method : {"", "rtn", "gptq"})
+    EXPECT_THROW(SchemeTrial(method, ptq::Json::object(), {grid, table}), ptq::ConfigError)
+        << method;
+  EXPECT_THROW(SchemeTrial("kmeans", ptq::Json::object(), {table, grid}), ptq::ConfigError);
+  EXPECT_NO_THROW(SchemeTrial("kmeans", ptq::Json::object(), {table}));
+}
+
+TEST(RequireMade, NamesALinearAndItsScheme) {
+  const auto rtn = ptq::quantizers().make("rtn");
+  const QuantScheme grid{4, 32, true}, table{4, -1, true, true};
+  EXPECT_NO_THROW(ptq::detail::require_made("rtn", *rtn, {{"a", grid}, {"b", grid}}));
+  EXPECT_THAT(
+      [&] {
+        ptq::detail::require_made("rtn", *rtn, {{"a", grid}, {"b", table}});
+      },
+      testing::ThrowsMessage<ptq::ConfigError>(
+          testing::HasSubstr("rtn cannot make w4-lookup of b")));
 }
 
 TEST_F(SchemeCostsTest, AreRefusedWhereSomeArePredictedAndOthersNot) {

@@ -12,7 +12,7 @@ namespace ptq {
 class TestSite {
  public:
   /// `weight`: float32 [out, in]; `inputs`: float32 [sequences, seq, in], and those of the
-  /// full-precision model where they are others.
+  /// full-precision model where they are others.  Gradients, where they are needed, are noise.
   TestSite(at::Tensor weight, const at::Tensor& inputs, const Quantizer& quantizer,
            const at::Tensor& reference = {})
       : weight_(std::move(weight)) {
@@ -21,7 +21,14 @@ class TestSite {
     site_.in_features = weight_.size(1);
     const StatisticSet statistics(quantizer.statistics());
     Collector collector(statistics);
-    collector.add(site_, {inputs, {}, reference.defined() ? reference : inputs});
+    at::Tensor gradients;
+    if (statistics.needs_gradients()) {
+      const int64_t sequences = inputs.size(0), seq = inputs.size(1);
+      // The same for every site of this shape, whatever was drawn before.
+      gradients = at::arange(sequences * seq * site_.out_features, at::kDouble).square().sin();
+      gradients = gradients.to(at::kFloat).view({sequences, seq, site_.out_features});
+    }
+    collector.add(site_, {inputs, gradients, reference.defined() ? reference : inputs});
     collector.finish();
     stats_ = collector.stats(site_);
   }

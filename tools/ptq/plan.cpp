@@ -64,7 +64,7 @@ void declare(CLI::App& command, PlanArgs& args) {
   command
       .add_option("--trial", job.trial,
                   "Weigh the errors of this method, tried on every linear, not those of rounding "
-                  "to nearest; rtn or gptq")
+                  "to nearest; rtn, gptq or kmeans")
       ->type_name("NAME");
   command.add_option("--candidates", args.candidates, "Schemes that a linear may get")
       ->delimiter(',')

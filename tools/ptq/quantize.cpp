@@ -16,7 +16,7 @@ struct QuantizeArgs {
   std::string model, out, preset, base, saliency, memory_limit, stats, plan;
   std::vector<std::string> settings;
   double target_bpw = 0;
-  bool symmetric = true, asymmetric = false, no_verify = false, dry_run = false;
+  bool symmetric = true, asymmetric = false, lookup = false, no_verify = false, dry_run = false;
 };
 
 void declare_method(CLI::App& command, QuantizeArgs& args) {
@@ -68,7 +68,12 @@ void declare_scheme(CLI::App& command, QuantizeArgs& args) {
   auto* asymmetric =
       command.add_flag("--asymmetric", args.asymmetric, "A zero point for every group")
           ->excludes(symmetric);
-  for (auto* scheme : {bits, group_size, symmetric, asymmetric})
+  auto* lookup =
+      command.add_flag("--lookup-table", args.lookup,
+                       "A table of values for every row instead of grids (method kmeans)");
+  for (auto* grid : {group_size, symmetric, asymmetric})
+    lookup->excludes(grid);
+  for (auto* scheme : {bits, group_size, symmetric, asymmetric, lookup})
     planned->excludes(scheme);
   command.add_option("--skip", plan.skip, "Leave linears whose name matches as they are")
       ->type_name("REGEX")
@@ -133,6 +138,7 @@ void run_quantize(QuantizeArgs& args, CommonArgs& common) {
   job.model = args.model;
   job.out = args.out;
   job.plan.scheme.symmetric = args.symmetric && !args.asymmetric;
+  if (args.lookup) job.plan.scheme = {job.plan.scheme.bits, -1, true, true};
   if (!args.plan.empty()) job.plan.decided = read_scheme_plan(args.plan);
   job.plugin_options = parse_settings(args.settings);
   set_method_options(args);

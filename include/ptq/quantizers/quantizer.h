@@ -16,8 +16,8 @@ namespace ptq {
 struct QuantizedSite {
   QuantizedTensor weight;
   /// Σ over calibration tokens of ‖(Ŵ−W) x‖² divided by Σ ‖W x‖², with the W that the method aims
-  /// at and the weights that it gives the tokens; the same of the weights alone without
-  /// calibration.
+  /// at and the weights that it gives the tokens; the same of the weights alone, each with the
+  /// importance that the method gives it, for one that sees no inputs.
   double relative_error = 0;
   Json details =
       Json::object();  ///< what the method wants in the report: damping used, dead columns, …
@@ -55,10 +55,16 @@ struct RefineContext {
   std::function<void()> poll;  ///< to be called now and then; may throw to stop the run
 };
 
-/// A method that puts a linear layer on an integer grid.
+/// A method that puts a linear layer on integer grids or tables.
 class Quantizer {
  public:
   virtual ~Quantizer() = default;
+
+  /// Why it does not make such weights, or nothing.  Of grids: those that `check` allows are made.
+  virtual std::optional<std::string> unsupported(const QuantScheme& scheme) const {
+    if (scheme.lookup) return "it makes grids, and no lookup tables";
+    return std::nullopt;
+  }
 
   /// The statistics `quantize` reads, by name; none: no calibration data is needed.
   virtual std::vector<std::string> statistics() const { return {}; }
@@ -145,8 +151,8 @@ class Quantizer {
     return {};
   }
 
-  /// Quantizes one linear.  The group size divides in_features.  Throws NumericalError when no safe
-  /// fallback is left.
+  /// Quantizes one linear.  `unsupported` has nothing against the scheme, and the group size
+  /// divides in_features.  Throws NumericalError when no safe fallback is left.
   virtual QuantizedSite quantize(const SiteView& site, const QuantScheme& scheme) const = 0;
 };
 
