@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lookup tables as a user meets them: `ptq quantize --method kmeans`, and what reads its output."""
+"""Lookup tables as a user meets them: `ptq quantize --method kmeans`, what reads its output, and `--method requant --base kmeans`."""
 import json
 import os
 import unittest
@@ -91,6 +91,56 @@ class Lookup(LookupTestCase):
             json.dump({"method": "kmeans", "lookup-table": True, "bits": 3, "format": "squeezellm", "set": ["kmeans.weights=none"]}, file)
         self.succeed("quantize", MODEL, "--config", self.path("job.json"), "--out", self.path("out"))
         self.assertTrue(self.manifest("out")["settings"]["lookup"])
+
+
+class LookupBase(LookupTestCase):
+    def requant(self, name, *options):
+        self.succeed("quantize", MODEL, "--method", "requant", "--base", "kmeans", *TABLES, *DATA, "--out", self.path(name), *options)
+        self.succeed("verify", self.path(name))
+        return self.manifest(name)
+
+    def test_single_weights_beside_tables_bring_the_model_nearer(self):
+        self.requant("dense", "--set", "requant.outliers=0", "--set", "requant.significant=0")
+        manifest = self.requant("both")
+        self.assertLess(self.kl("both"), self.kl("dense"))
+        found = [self.kl("both", "--backend", backend) for backend in ("reference", "cpu")]
+        self.assertLess(max(found) / min(found), 1.001)
+        weights = sum(linear["shape"][0] * linear["shape"][1] for linear in manifest["linears"])
+        tables = sum(linear["shape"][0] * 8 * 16 for linear in manifest["linears"])
+        self.assertAlmostEqual(manifest["bits_per_weight"], 3 + tables / weights)
+        self.assertAlmostEqual(manifest["total_bits_per_weight"], manifest["bits_per_weight"] + manifest["sparse_bits_per_weight"])
+        # Of the text, not of a store in a directory that is gone.
+        self.assertNotIn("ptq-partial", json.dumps(manifest["calibration"]))
+
+    def test_a_store_made_beforehand_gives_the_same_weights(self):
+        self.requant("own")
+        self.succeed("calibrate", MODEL, "--collect", "fisher-sequence", *DATA, "--out", self.path("store"))
+        self.requant("given", "--stats", self.path("store"))
+        self.succeed("calibrate", MODEL, "--collect", "fisher-sequence", *DATA[:2], "--samples", "2", "--seqlen", "48", "--out", self.path("few"))
+        self.requant("other", "--stats", self.path("few"))
+        hashes = [file_hashes(self.path(name)) for name in ("own", "given", "other")]
+        for one in hashes:
+            one.pop("ptq-manifest.json")
+        self.assertEqual(hashes[0], hashes[1])
+        self.assertNotEqual(hashes[0], hashes[2])
+
+    def test_a_base_that_reads_gradients_beside_a_text_gets_them_too(self):
+        awq = ["quantize", MODEL, "--method", "requant", "--base", "awq", "--bits", "3", "--group-size", "64", *DATA,
+               "--set", "awq.saliency=fisher", "--set", "requant.significant=0"]
+        self.succeed(*awq, "--out", self.path("own"))
+        self.succeed("verify", self.path("own"))
+        self.succeed("calibrate", MODEL, "--collect", "fisher-sequence", *DATA, "--out", self.path("store"))
+        self.succeed(*awq, "--stats", self.path("store"), "--out", self.path("given"))
+        hashes = [file_hashes(self.path(name)) for name in ("own", "given")]
+        for one in hashes:
+            one.pop("ptq-manifest.json")
+        self.assertEqual(*hashes)
+
+    def test_what_cannot_be_done_is_refused(self):
+        start = ["quantize", MODEL, "--method", "requant", *TABLES, *DATA]
+        self.fail_with(2, ["gptq cannot make w3-lookup"], *start, "--base", "gptq", "--out", self.path("out"))
+        self.fail_with(4, ["--dry-run", "fisher-sequence", "--stats"], *start, "--base", "kmeans", "--dry-run")
+        self.assertEqual(os.listdir(self.work), [])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from support import CALIBRATION, HELDOUT, MODEL, PTQ, CliTestCase, file_hashes, 
 
 DATA = ["--calibration", CALIBRATION, "--samples", "6", "--seqlen", "48", "--threads", "2"]
 SCHEME = ["--group-size", "64"]
+TABLES = ["--base", "kmeans", "--lookup-table", "--format", "squeezellm"]
 RANKINGS = ("pqi", "pqi-signed", "endpoint", "endpoint-signed", "fisher", "fisher-error", "magnitude", "random")
 
 
@@ -139,9 +140,12 @@ class Interruption(CliTestCase):
     def test_a_killed_run_whose_codes_stay_resumes_to_the_same_bytes(self):
         self.resumes(exponents="0,1", held_back=2, significant=0.2, ranking="endpoint", requantize="false")
 
-    def resumes(self, **values):
+    def test_a_killed_run_whose_base_reads_gradients_resumes_to_the_same_bytes(self):
+        self.resumes(*TABLES, exponents="0,1", held_back=2, significant=0.2, scheme=())
+
+    def resumes(self, *more, scheme=SCHEME, **values):
         """A run killed behind every part goes on to the bytes of a whole one."""
-        options = ["--method", "requant", *SCHEME, "--bits", "3", *DATA, *settings(**values)]
+        options = ["--method", "requant", *scheme, "--bits", "3", *DATA, *more, *settings(**values)]
         self.succeed("quantize", MODEL, "--out", self.path("whole"), *options)
         out, killed = self.path("killed"), 0
         for _ in range(40):

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include "../scheme_trial.h"
 #include "outlier_shares.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
@@ -52,16 +53,6 @@ fs::path prepared_of(const fs::path& directory) {
   return directory.parent_path() / ("prepared-" + directory.filename().string());
 }
 
-/// The run of the base that `job` asks for.
-QuantizeJob base_job(const RequantSettings& settings, const QuantizeJob& job, int64_t group_size) {
-  QuantizeJob base = job;
-  base.method = settings.base;
-  base.plugin_options.erase(job.method);
-  if (!base.plan.decided) base.plan.scheme.group_size = group_size;
-  if (settings.chooses()) base.calibration.hold_back = settings.held_back;
-  return base;
-}
-
 }  // namespace
 
 RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
@@ -82,6 +73,7 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
   const auto base =
       quantizers().make(settings.base, job.plugin_options.value(settings.base, Json::object()));
   prepares_ = base->prepares_blocks();
+  choose_statistics(*base);
   if (base->refines_blocks() &&
       (settings.outliers > 0 || (settings.significant > 0 && settings.requantize)))
     throw UnsupportedError("requant.base=" + settings.base +
@@ -90,6 +82,8 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
                            "set requant.outliers=0 and requant.requantize=false, or choose another "
                            "base");
   resolve_bases();
+  for (const Candidate& one : bases_)
+    require_made(settings.base, *base, one.plan);
   int64_t windows = session_.tokens.size(0);
   if (settings.chooses()) {
     if (windows <= settings.held_back)
@@ -104,9 +98,36 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
   session_.windows.end = session_.windows.first + windows;
 }
 
+/// Statistics with gradients are collected here, since no run of the base makes a backward pass.
+void RequantRun::choose_statistics(const Quantizer& base) {
+  base_statistics_ = base.stored_statistics();
+  stats_alone_ = base_statistics_.empty() && StatisticSet(base.statistics()).needs_gradients();
+  if (stats_alone_) base_statistics_ = base.statistics();
+  if (!job_.stats.empty()) base_statistics_.clear();
+  stats_ = job_.stats;
+}
+
+/// What the base is asked to do.
+QuantizeJob RequantRun::base_job(const Candidate& candidate) const {
+  QuantizeJob base = job_;
+  base.method = settings_.base;
+  base.plugin_options.erase(job_.method);
+  base.stats = stats_;
+  if (stats_alone_) base.calibration.files.clear();
+  if (!base.plan.decided) base.plan.scheme.group_size = candidate.group_size;
+  if (settings_.chooses()) base.calibration.hold_back = settings_.held_back;
+  return base;
+}
+
 QuantizePlan RequantRun::plan() const {
+  if (!base_statistics_.empty())
+    throw UnsupportedError(
+        "--dry-run: the statistics of requant.base=" + settings_.base + " (" +
+            base_statistics_.front() + ") are collected by the run itself",
+        "collect them with ptq calibrate and name the store with --stats DIR, or "
+        "leave --dry-run out");
   const Candidate& first = bases_.front();
-  QuantizePlan plan = plan_quantize(base_job(settings_, job_, first.group_size), listener_);
+  QuantizePlan plan = plan_quantize(base_job(first), listener_);
   for (const Candidate& base : bases_)
     plan.warnings.push_back("groups of " + std::to_string(base.group_size) +
                             ": beside the dense part " + std::to_string(base.budget.outliers) +
@@ -155,7 +176,15 @@ QuantizeReport RequantRun::run() {
   return report;
 }
 
+void RequantRun::collect_for_base(const fs::path& runs) {
+  if (base_statistics_.empty()) return;
+  stats_ = runs / "base-statistics";
+  if (!fs::exists(stats_ / "manifest.json"))
+    collect_statistics(session_, StatisticSet(base_statistics_), stats_, listener_);
+}
+
 void RequantRun::build(const fs::path& runs) {
+  collect_for_base(runs);
   std::vector<Candidate> all;
   for (const Candidate& base : bases_)
     for (Candidate& one : candidates_of(base, runs))
@@ -176,7 +205,7 @@ void RequantRun::quantize_base(const Candidate& candidate, const WeightPlaces& a
   if (fs::exists(candidate.directory)) return;
   const fs::path prepared = prepared_of(candidate.directory);
   if (prepares_) fs::create_directories(prepared);
-  QuantizeJob base = base_job(settings_, job_, candidate.group_size);
+  QuantizeJob base = base_job(candidate);
   base.out = candidate.directory;
   base.apart = apart;
   if (prepares_) base.prepared = prepared;

@@ -11,6 +11,7 @@
 #include "budget.h"
 #include "prepared_model.h"
 #include "ptq/pipeline/quantize.h"
+#include "ptq/quantizers/quantizer.h"
 #include "selection.h"
 #include "settings.h"
 #include "weight_ranking.h"
@@ -22,10 +23,12 @@ namespace ptq::detail {
 class RequantRun {
  public:
   /// Throws ConfigError for options of plug-ins that the run does not use, for windows that are
-  /// too few and for a target that cannot be met, UnsupportedError for a base that cannot be used.
+  /// too few, for a target that cannot be met and for schemes that the base does not make,
+  /// UnsupportedError for a base that cannot be used.
   RequantRun(const RequantSettings& settings, const QuantizeJob& job, ProgressListener& listener);
 
-  /// What it will do, before any work.
+  /// What it will do, before any work.  Throws UnsupportedError where only statistics that the run
+  /// collects itself would tell.
   QuantizePlan plan() const;
   QuantizeReport run();
 
@@ -49,7 +52,10 @@ class RequantRun {
 
   Json identity() const;
   std::vector<std::filesystem::path> inputs() const;
+  void choose_statistics(const Quantizer& base);
+  QuantizeJob base_job(const Candidate& candidate) const;
   void build(const std::filesystem::path& work);
+  void collect_for_base(const std::filesystem::path& work);
   void resolve_bases();
   std::vector<Candidate> candidates_of(Candidate base, const std::filesystem::path& work);
   void quantize_base(const Candidate& candidate, const WeightPlaces& apart);
@@ -75,6 +81,10 @@ class RequantRun {
   CalibrationSession session_;
   at::Tensor held_back_;  ///< int64 [windows, seq]; undefined where nothing is chosen
   WeightRanking ranking_;
+  /// Statistics with gradients that the base reads and that nobody collected beforehand.
+  std::vector<std::string> base_statistics_;
+  bool stats_alone_ = false;      ///< the base reads statistics in place of calibration data
+  std::filesystem::path stats_;   ///< the base's store, once there is one
   bool prepares_ = false;         ///< the base changes the blocks before it quantizes them
   std::vector<Candidate> bases_;  ///< a group size each, nothing quantized yet
 };

@@ -190,6 +190,8 @@ void RequantRun::finish(const Candidate& best, const Significant& significant, c
   add_single_weights(session_, {best.directory, work}, significant.places, report);
   report.settings = job_.to_json();
   report.method = told;
+  // Not the store in the partial directory, which is gone then.
+  if (!base_statistics_.empty()) report.calibration = session_.calibration;
   report.output_bytes += report.sparse_bytes() - before;
   if (report.sparse_bytes() > 0)
     for (EngineSupport& engine : report.engines)
