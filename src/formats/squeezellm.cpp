@@ -86,12 +86,23 @@ class SqueezeLlm : public CheckpointFormat {
                              " bits, must be 2, 3, 4 or 8");
     require_known_layers(source, sites, ".qweight");
     QuantPlan plan;
-    for (const LinearSite& site : sites)
-      if (stores_qweight(source, site)) plan[site.name] = {static_cast<int>(bits), -1, true, true};
+    for (const LinearSite& site : sites) {
+      if (!stores_qweight(source, site)) continue;
+      refuse_added_weights(source, site);
+      plan[site.name] = {static_cast<int>(bits), -1, true, true};
+    }
     return plan;
   }
 
  private:
+  /// SqueezeLLM's own sparse weights are added to the table's; without them it is another model.
+  static void refuse_added_weights(const TensorSource& source, const LinearSite& site) {
+    for (const char* name : {".vals", ".full_rows"})
+      if (source.contains(site.name + name))
+        throw UnsupportedError(site.name + name + ": single weights added to a table are not read",
+                               "convert the checkpoint without its sparse part");
+  }
+
   /// Stored as float16, as here, or float32, as by SqueezeLLM's own tools.
   static at::Tensor read_table(const TensorSource& source, const std::string& name,
                                const std::vector<int64_t>& shape) {
@@ -103,7 +114,7 @@ class SqueezeLlm : public CheckpointFormat {
       throw FormatError(name + " holds a value that is not finite");
     const int64_t steps = shape[1] - 1;
     if (table.narrow(1, 1, steps).lt(table.narrow(1, 0, steps)).any().item<bool>())
-      throw FormatError(name + " has a row whose values do not rise");
+      throw FormatError(name + " has a row whose values fall");
     return table;
   }
 };

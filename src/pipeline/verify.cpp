@@ -47,7 +47,7 @@ void verify_linears(const OpenedModel& opened, std::vector<VerifyOutcome>& outco
   if (zeros.passed) zeros.detail = "as the format has them";
   outcomes.push_back(layout);
   if (tables > 0)
-    outcomes.push_back({"lookup tables", true, std::to_string(tables) + " finite and rising"});
+    outcomes.push_back({"lookup tables", true, std::to_string(tables) + " finite, never falling"});
   else
     outcomes.insert(outcomes.end(), {scales, zeros});
 }

@@ -88,7 +88,11 @@ class KMeans : public Quantizer {
       for (int64_t i = 0; i < in; ++i)
         code[i] = static_cast<uint8_t>(nearest(entry, entries, values.weight[i]));
     });
-    result.relative_error = relative_error(result.weight, row);
+    // A row that was counted alike weighs as the others do on average.
+    const double mean = fisher.defined() ? fisher.mean(at::kDouble).item<double>() : 1;
+    result.relative_error = relative_error(result.weight, row, [&](int64_t o, double importance) {
+      return even[static_cast<size_t>(o)] ? (mean > 0 ? mean : 1) : importance;
+    });
     if (const auto rows = std::count(even.begin(), even.end(), 1); rows > 0 && fisher.defined())
       result.details["rows_without_fisher"] = rows;
     return result;
@@ -107,7 +111,8 @@ class KMeans : public Quantizer {
       const double importance = row.importance(i);
       if (!std::isfinite(row.weight[i]) || !std::isfinite(importance) || importance < 0)
         throw NumericalError(
-            site.name + ": a weight or its Fisher information is not finite",
+            site.name +
+                ": a weight is not finite, or its Fisher information is not finite or negative",
             "look for NaN in the checkpoint or the statistics, or skip this linear");
       if (importance > 0) values.push_back({row.weight[i], importance});
     }
@@ -121,8 +126,9 @@ class KMeans : public Quantizer {
     return even;
   }
 
-  template <class RowAt>
-  static double relative_error(const QuantizedTensor& weight, const RowAt& row) {
+  template <class RowAt, class Importance>
+  static double relative_error(const QuantizedTensor& weight, const RowAt& row,
+                               const Importance& importance) {
     const int64_t out = weight.out_features(), entries = weight.table.size(1);
     // Rows in order: the sum does not depend on threads.
     double error = 0, all = 0;
@@ -132,8 +138,9 @@ class KMeans : public Quantizer {
       const uint8_t* code = weight.q.data_ptr<uint8_t>() + o * values.in;
       for (int64_t i = 0; i < values.in; ++i) {
         const double w = values.weight[i], miss = w - static_cast<double>(entry[code[i]]);
-        error += values.importance(i) * miss * miss;
-        all += values.importance(i) * w * w;
+        const double counts = importance(o, values.importance(i));
+        error += counts * miss * miss;
+        all += counts * w * w;
       }
     }
     return all > 0 ? error / all : 0;

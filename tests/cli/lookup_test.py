@@ -111,6 +111,8 @@ class LookupBase(LookupTestCase):
         self.assertAlmostEqual(manifest["total_bits_per_weight"], manifest["bits_per_weight"] + manifest["sparse_bits_per_weight"])
         # Of the text, not of a store in a directory that is gone.
         self.assertNotIn("ptq-partial", json.dumps(manifest["calibration"]))
+        judged = self.requant("judged", "--set", "requant.exponents=0,1", "--set", "requant.held_back=2", "--set", "requant.gradient_windows=3")
+        self.assertEqual([judged["calibration"][key] for key in ("windows_used", "windows_held_back")], [3, 2])
 
     def test_a_store_made_beforehand_gives_the_same_weights(self):
         self.requant("own")

@@ -57,6 +57,30 @@ TEST(SqueezeLlm, RefusesATableThatFalls) {
   EXPECT_THROW(squeezellm()->unpack(make_site("a", kOut, kIn), lookup(3), source), FormatError);
 }
 
+TEST(SqueezeLlm, RefusesTablesThatAreMissingNotFiniteOrOfAnotherKind) {
+  const LinearSite site = make_site("a", kOut, kIn);
+  const MapSource good = packed(random_weight(lookup(3), kOut, kIn));
+  const at::Tensor table = good.tensor("a.lookup_table");
+  at::Tensor infinite = table.clone();
+  infinite[kOut - 1][7] = INFINITY;
+  for (const at::Tensor& bad :
+       {infinite, table.to(at::kBFloat16), table.to(at::kInt), table.narrow(0, 0, kOut - 1)}) {
+    MapSource source = good;
+    source.tensors["a.lookup_table"] = bad.contiguous();
+    EXPECT_THROW(squeezellm()->unpack(site, lookup(3), source), FormatError) << bad.dtype();
+  }
+  MapSource source = good;
+  source.tensors.erase("a.lookup_table");
+  EXPECT_THROW(squeezellm()->unpack(site, lookup(3), source), FormatError);
+}
+
+TEST(SqueezeLlm, RefusesWeightsThatItsOwnToolsAddToTheTable) {
+  MapSource source = packed(random_weight(lookup(3), kOut, kIn));
+  source.tensors["a.vals"] = at::zeros({1});
+  const Json config = {{"quant_method", "squeezellm"}, {"wbits", 3}};
+  EXPECT_THROW(squeezellm()->plan(config, {make_site("a", kOut, kIn)}, source), UnsupportedError);
+}
+
 TEST(SqueezeLlm, RefusesGridsOddWidthsAndShapes) {
   const auto format = squeezellm();
   const LinearSite site = make_site("a", kOut, kIn);

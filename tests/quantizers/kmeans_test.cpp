@@ -107,6 +107,9 @@ TEST(KMeans, RowsWithoutFisherInformationCountAllAlike) {
   EXPECT_FALSE(made.weight.table[0].equal(quantize(weight, {}).weight.table[0]));
   EXPECT_EQ(made.details.at("rows_without_fisher"), 1);
   EXPECT_FALSE(quantize(weight, at::rand({3, 64})).details.contains("rows_without_fisher"));
+  const QuantizedSite blind = quantize(weight, at::zeros({3, 64}));
+  EXPECT_GT(blind.relative_error, 0);
+  EXPECT_EQ(blind.relative_error, quantize(weight, {}).relative_error);
   const QuantizedSite nothing = quantize(at::zeros({2, 16}), at::rand({2, 16}));
   EXPECT_TRUE(nothing.weight.dequantize().eq(0).all().item<bool>());
   EXPECT_EQ(nothing.relative_error, 0);

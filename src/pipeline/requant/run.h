@@ -74,6 +74,7 @@ class RequantRun {
             const Json& steps) const;
   void finish(const Candidate& best, const Significant& significant, const Json& told,
               const std::filesystem::path& result);
+  void describe_statistics(QuantizeReport& report) const;
 
   const RequantSettings& settings_;
   const QuantizeJob& job_;

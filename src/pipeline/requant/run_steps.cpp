@@ -171,6 +171,17 @@ Json RequantRun::told(const std::vector<Candidate>& candidates, const Candidate&
 
 /// Puts the result together beside the checkpoint `best`, which stays as it is, so that an
 /// interrupted run begins this anew.
+/// In place of the store of the partial directory, which is gone then, what it was made of.
+void RequantRun::describe_statistics(QuantizeReport& report) const {
+  if (base_statistics_.empty()) return;
+  report.calibration.erase("statistics");
+  if (!stats_alone_) return;
+  report.calibration = session_.calibration;
+  report.calibration["windows_used"] = session_.tokens.size(0);
+  report.calibration["tokens_used"] = session_.tokens.numel();
+  if (held_back_.defined()) report.calibration["windows_held_back"] = held_back_.size(0);
+}
+
 void RequantRun::finish(const Candidate& best, const Significant& significant, const Json& told,
                         const fs::path& result) {
   const fs::path work = fs::path(result) += ".unfinished";
@@ -190,8 +201,7 @@ void RequantRun::finish(const Candidate& best, const Significant& significant, c
   add_single_weights(session_, {best.directory, work}, significant.places, report);
   report.settings = job_.to_json();
   report.method = told;
-  // Not the store in the partial directory, which is gone then.
-  if (!base_statistics_.empty()) report.calibration = session_.calibration;
+  describe_statistics(report);
   report.output_bytes += report.sparse_bytes() - before;
   if (report.sparse_bytes() > 0)
     for (EngineSupport& engine : report.engines)
