@@ -21,7 +21,6 @@ at::Tensor in_nibbles(const at::Tensor& q) {
 
 LookupWeight::LookupWeight(const QuantizedTensor& weight, const SparseWeight* sparse)
     : out_features_(weight.out_features()),
-      in_features_(weight.in_features()),
       nibbles_(weight.scheme.bits <= 4),
       codes_(nibbles_ ? in_nibbles(weight.q) : weight.q.contiguous()),
       table_(weight.table.contiguous()) {

@@ -27,7 +27,7 @@ class LookupWeight : public PackedWeight, private PanelSource {
   void decode_bytes(int64_t first, int64_t count, const Stretch& at) const;
   void replace(int64_t out, int64_t begin, int64_t depth, float* column) const;
 
-  int64_t out_features_, in_features_;
+  int64_t out_features_;
   bool nibbles_;      ///< two codes a byte, the even input's in its low half
   at::Tensor codes_;  ///< uint8 [out, ceil(in / 2)] or [out, in]
   at::Tensor table_;  ///< float32 [out, 2^bits]

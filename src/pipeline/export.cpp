@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "ptq/formats/open.h"
+#include "ptq/formats/sparse_part.h"
 #include "ptq/io/checkpoint_writer.h"
 
 namespace ptq {
@@ -57,7 +58,7 @@ at::Tensor rounded(const std::string& name, const at::Tensor& weight, at::Scalar
 
 Json plain_config(const OpenedModel& opened) {
   Json config = opened.checkpoint->config();
-  for (const char* key : {"quantization_config", "compression_config", "ptq_sparse"})
+  for (const char* key : {"quantization_config", "compression_config", kSparseConfig})
     config.erase(key);
   return config;
 }

@@ -59,7 +59,7 @@ void write_manifest(const QuantizeJob& job, const QuantizeReport& report,
     files.insert(entry.path());
   for (const auto& file : files) {
     const std::string name = file.filename().string();
-    if (name == "progress.json" || name == "ptq-manifest.json" || file.extension() == ".ptq-state")
+    if (name == "progress.json" || name == kManifestFile || file.extension() == ".ptq-state")
       continue;
     const auto found = known.find(name);
     outputs[name] = found != known.end() ? found->second : sha256_file(file);
@@ -69,7 +69,7 @@ void write_manifest(const QuantizeJob& job, const QuantizeReport& report,
   manifest["command"] = job.command;
   manifest["outputs"] = outputs;
   manifest["timing"] = report.timing_json();
-  write_file_atomically(directory / "ptq-manifest.json", manifest.dump(2) + "\n");
+  write_file_atomically(directory / kManifestFile, manifest.dump(2) + "\n");
 }
 
 Json output_config(const Session& session, const SparseWeights& apart) {

@@ -6,6 +6,7 @@
 #include "ptq/io/json.h"
 #include "ptq/io/sha256.h"
 #include "ptq/pipeline/inspect.h"
+#include "ptq/report/quantize_report.h"
 
 namespace ptq {
 namespace {
@@ -83,9 +84,10 @@ VerifyOutcome verify_inventory(const OpenedModel& opened) {
 }
 
 VerifyOutcome verify_hashes(const std::filesystem::path& directory) {
-  const auto file = directory / "ptq-manifest.json";
+  const auto file = directory / kManifestFile;
   if (!std::filesystem::exists(file))
-    return {"hashes", true, "no ptq-manifest.json: made by another tool, not checked"};
+    return {"hashes", true,
+            std::string("no ") + kManifestFile + ": made by another tool, not checked"};
   const Json manifest = read_json_file(file);
   if (!manifest.is_object() || !manifest.contains("outputs") || !manifest.at("outputs").is_object())
     throw FormatError(file.string() + " has no object \"outputs\"");

@@ -7,6 +7,9 @@
 
 namespace ptq {
 
+/// The file of an output directory that holds its report and the hashes of its files.
+constexpr const char* kManifestFile = "ptq-manifest.json";
+
 /// What became of one linear.
 struct SiteReport {
   std::string name;

@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 constexpr const char* kRuns = "runs";
 /// There: the whole result, which is then moved to its place.
 constexpr const char* kResult = "result";
-constexpr const char* kManifest = "ptq-manifest.json";
 
 CalibrationData data_of(const RequantSettings& settings, const QuantizeJob& job) {
   if (job.calibration.files.empty())
@@ -167,7 +166,7 @@ QuantizeReport RequantRun::run() {
     partial.discard_after(error);
     throw;
   }
-  const Json manifest = read_json_file(job_.out / kManifest);
+  const Json manifest = read_json_file(job_.out / kManifestFile);
   QuantizeReport report = QuantizeReport::from_json(manifest);
   report.method_seconds = manifest.at("timing").at("method_seconds");
   report.peak_rss_bytes = peak_rss_bytes();

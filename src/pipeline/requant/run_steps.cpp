@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kManifest = "ptq-manifest.json";
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -169,8 +167,6 @@ Json RequantRun::told(const std::vector<Candidate>& candidates, const Candidate&
           {"steps", steps}};
 }
 
-/// Puts the result together beside the checkpoint `best`, which stays as it is, so that an
-/// interrupted run begins this anew.
 /// In place of the store of the partial directory, which is gone then, what it was made of.
 void RequantRun::describe_statistics(QuantizeReport& report) const {
   if (base_statistics_.empty()) return;
@@ -182,6 +178,8 @@ void RequantRun::describe_statistics(QuantizeReport& report) const {
   if (held_back_.defined()) report.calibration["windows_held_back"] = held_back_.size(0);
 }
 
+/// Puts the result together beside the checkpoint `best`, which stays as it is, so that an
+/// interrupted run begins this anew.
 void RequantRun::finish(const Candidate& best, const Significant& significant, const Json& told,
                         const fs::path& result) {
   const fs::path work = fs::path(result) += ".unfinished";
@@ -190,11 +188,11 @@ void RequantRun::finish(const Candidate& best, const Significant& significant, c
   for (const auto& entry : fs::directory_iterator(best.directory)) {
     const fs::path name = entry.path().filename();
     // The last are of a run that was killed right after its end.
-    if (name != kSparseFile && name != "config.json" && name != kManifest &&
+    if (name != kSparseFile && name != "config.json" && name != kManifestFile &&
         name != "progress.json" && name.extension() != ".ptq-state")
       fs::create_hard_link(entry.path(), work / name);
   }
-  Json manifest = read_json_file(best.directory / kManifest);
+  Json manifest = read_json_file(best.directory / kManifestFile);
   QuantizeReport report = QuantizeReport::from_json(manifest);
   const int64_t before = report.sparse_bytes();
   const ModelInstead prepared(session_.input.model, prepared_for(best));
@@ -213,7 +211,7 @@ void RequantRun::finish(const Candidate& best, const Significant& significant, c
   manifest["timing"]["method_seconds"] = {{"steps", significant.seconds}};
   for (const char* name : {kSparseFile, "config.json"})
     if (fs::exists(work / name)) manifest["outputs"][name] = sha256_file(work / name);
-  write_file_atomically(work / kManifest, manifest.dump(2) + "\n");
+  write_file_atomically(work / kManifestFile, manifest.dump(2) + "\n");
   if (job_.verify)
     for (const VerifyOutcome& outcome : verify_directory(work))
       if (!outcome.passed)
