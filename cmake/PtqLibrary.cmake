@@ -19,7 +19,8 @@ function(ptq_add_pch name)
   # It fits only where every flag and every macro it saw are the same; elsewhere the headers are
   # read as usual.
   add_library(${name}_flags INTERFACE)
-  target_link_libraries(${name}_flags INTERFACE ptq_flags ptq::torch)
+  # The same nlohmann_json for all: the header's version is part of every name.
+  target_link_libraries(${name}_flags INTERFACE ptq_flags nlohmann_json::nlohmann_json ptq::torch)
   target_compile_definitions(${name}_flags INTERFACE GTEST_HAS_PTHREAD=1)
   target_compile_options(${name}_flags INTERFACE ${arg_FLAGS}
     $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess;-Wno-error=invalid-pch>)

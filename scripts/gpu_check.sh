@@ -107,8 +107,8 @@ step 'bench gemm, cuBLASLt tuned' timeout 300 "$build/bin/ptq" bench gemm --shap
 # A small model through LibTorch's CUDA part, held against the processor: perplexities within a thousandth of each other.
 small=tests/data/tale-llama
 quantize() {
-  timeout 300 "$build/bin/ptq" quantize "$small" --method gptq --group-size 32 --calibration "$small/calibration.txt" --seqlen 128 \
-    --out "$build/small-$1" --device "$1" --overwrite
+  timeout 300 "$build/bin/ptq" quantize "$small" --group-size 32 --calibration "$small/calibration.txt" --seqlen 128 \
+    --out "$build/small-$1" --device "$1" --overwrite "${@:2}"
 }
 evaluate() { timeout 300 "$build/bin/ptq" eval "$1" --text "$small/heldout.txt" --seqlen 128 "${@:2}"; }
 # agree MODEL WAY OTHER: two ways of evaluating, each no worse than the other.
@@ -118,13 +118,28 @@ agree() {
     evaluate "$1" $3 --write-baseline "$build/small.json" && evaluate "$1" $2 --baseline "$build/small.json" --tolerance 0.001
 }
 for device in cpu cuda; do
-  step "quantize, $device" quantize "$device"
+  step "quantize, $device" quantize "$device" --method gptq
 done
 step 'full precision, --device cuda' agree "$small" '--device cpu' '--device cuda'
 step '4 bits, --device cuda' agree "$build/small-cuda" '--device cpu' '--device cuda'
 step '4 bits, --backend cuda' agree "$build/small-cuda" '--backend cpu' '--backend cuda'
 step '4 bits, --device cuda --backend cuda' agree "$build/small-cuda" '--backend cpu' '--device cuda --backend cuda'
 step 'quantized there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu"
+# Sums of float32 products in another order, through as many layers as the model has: about 1e-6; a wrong term is beyond 1e-4.
+statistics=pooled-gradient,fisher-sequence,fisher-token,gradient-energy,sequence-energy,token-energy,weighted-gram,gram,mean-square
+collect() {
+  timeout 300 "$build/bin/ptq" calibrate "$small" --collect "$statistics" --calibration "$small/calibration.txt" --seqlen 128 \
+    --out "$build/stats-$1" --device "$1" --overwrite
+}
+for device in cpu cuda; do
+  step "statistics, $device" collect "$device"
+done
+step 'statistics there and here' scripts/compare_stores.py "$build/stats-cpu" "$build/stats-cuda" 1e-4
+detach() { quantize "$1" --method requant --set requant.steps=1 --set requant.ranking=pqi; }
+for device in cpu cuda; do
+  step "requant, $device" detach "$device"
+done
+step 'requant there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu"
 for tool in memcheck racecheck synccheck initcheck; do
   if command -v compute-sanitizer >/dev/null; then
     on_device "compute-sanitizer $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \

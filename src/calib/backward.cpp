@@ -21,6 +21,15 @@ struct Record {
   at::Tensor x, y;
 };
 
+/// The NLL of rows of logits, which become its gradients, into `nll`, float64 [rows] of the CPU.
+void score(const at::Tensor& logits, const at::Tensor& targets, at::Tensor& nll) {
+  if (logits.is_cpu())
+    nll_gradient_rows(logits.data_ptr<float>(), logits.size(0), logits.size(1),
+                      targets.data_ptr<int64_t>(), nll.data_ptr<double>());
+  else
+    nll.copy_(nll_gradient_elsewhere(logits, targets));
+}
+
 /// Gradient of final norm and LM head for some rows: `hidden` float32 [rows, hidden], `targets`
 /// [rows] with −1 where nothing is scored; NLL into `nll`, float64 [rows].
 at::Tensor head_rows(LmHead& head, const at::Tensor& hidden, const at::Tensor& targets,
@@ -32,8 +41,7 @@ at::Tensor head_rows(LmHead& head, const at::Tensor& hidden, const at::Tensor& t
     normed = head.final_norm(leaf);
   }
   const at::Tensor logits = head.project(normed.detach());
-  nll_gradient_rows(logits.data_ptr<float>(), logits.size(0), logits.size(1),
-                    targets.data_ptr<int64_t>(), nll.data_ptr<double>());
+  score(logits, targets, nll);
   return torch::autograd::grad({normed}, {leaf}, {head.project_back(logits)})[0];
 }
 
@@ -115,7 +123,7 @@ HeadLoss head_backward(LmHead& head, const at::Tensor& hidden, const at::Tensor&
   const at::NoGradGuard unrecorded;
   const int64_t width = hidden.size(2), rows = hidden.size(0) * hidden.size(1);
   const at::Tensor flat = hidden.reshape({rows, width}), targets = next_tokens(labels);
-  at::Tensor nll = at::empty({rows}, at::kDouble), gradient = at::empty({rows, width}, at::kFloat);
+  at::Tensor nll = at::empty({rows}, at::kDouble), gradient = at::empty_like(flat);
   for (int64_t first = 0; first < rows; first += head.rows()) {
     const int64_t count = std::min(head.rows(), rows - first);
     gradient.narrow(0, first, count)
@@ -133,7 +141,7 @@ at::Tensor sample_labels(LmHead& head, const at::Tensor& hidden, const at::Tenso
   auto* ids = labels.data_ptr<int64_t>();
   for (int64_t first = 0; first < rows; first += head.rows()) {
     const int64_t count = std::min(head.rows(), rows - first);
-    const at::Tensor logits = head.logits(flat.narrow(0, first, count));
+    const at::Tensor logits = head.logits(flat.narrow(0, first, count)).cpu();
     const float* data = logits.data_ptr<float>();
     at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {

@@ -49,9 +49,16 @@ class BackgroundWriter {
 void displace(Block& block, const WeightPoint& point) {
   if (!point.direction || point.at == 0) return;
   for (Stage& stage : block.stages())
-    for (Linear& linear : stage.linears)
-      linear.set_weight(linear.weight().add(
-          point.direction->of(linear.site(), linear.weight()).to(at::kFloat), point.at));
+    for (Linear& linear : stage.linears) {
+      const at::Tensor& weight = linear.weight();
+      const at::Tensor change = point.direction->of(linear.site(), weight.cpu());
+      linear.set_weight(weight.add(change.to(weight.device(), at::kFloat), point.at));
+    }
+}
+
+/// A copy on the CPU.
+at::Tensor host_copy(const at::Tensor& tensor) {
+  return tensor.is_cpu() ? tensor.clone() : tensor.cpu();
 }
 
 }  // namespace
@@ -78,6 +85,11 @@ std::filesystem::path GradientSweep::gradient_file(int64_t block) const {
   return numbered(plan_.directory, "gradient", block);
 }
 
+at::Tensor GradientSweep::loaded(const std::filesystem::path& file, const char* name) const {
+  return SafetensorsFile(file).tensor(name).to(model_.device(), at::kFloat, /*non_blocking=*/false,
+                                               /*copy=*/true);
+}
+
 at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress) {
   const int64_t blocks = model_.config().blocks;
   int64_t done = -1;  // the block whose input is the last one on disk
@@ -87,14 +99,14 @@ at::Tensor GradientSweep::forward(bool keep_boundaries, const Progress& progress
   BackgroundWriter writer;
   // The next block writes over the states.
   const auto keep = [&](int64_t index) {
-    if (keep_boundaries) writer.write(boundary_file(index), {{"states", states.clone()}});
+    if (keep_boundaries) writer.write(boundary_file(index), {{"states", host_copy(states)}});
   };
   if (done < 0) {
     states = embed_sequences(model_, plan_.tokens, plan_.settings);
     keep(0);
     done = 0;
   } else {
-    states = SafetensorsFile(boundary_file(done)).tensor("states").clone();
+    states = loaded(boundary_file(done), "states");
   }
   forward_sweep(
       model_,
@@ -140,7 +152,8 @@ at::Tensor GradientSweep::losses(const Progress& progress) {
 /// Moves the gradient from behind block `index` to in front of it.
 void GradientSweep::reverse_block(Block& block, int64_t index, Loss& loss, Collector& collector) {
   displace(block, plan_.point);
-  const at::Tensor inputs = SafetensorsFile(boundary_file(index)).tensor("states");
+  const SafetensorsFile file(boundary_file(index));
+  const at::Tensor inputs = file.tensor("states").to(loss.gradient.device());
   const auto visit_from = [&](int64_t first) {
     return [&collector, window = plan_.first_sequence + first](const Linear& linear,
                                                                const SiteBatch& batch) {
@@ -167,7 +180,7 @@ at::Tensor GradientSweep::run(const StatisticSet& statistics, const Keep& keep,
   const int64_t blocks = model_.config().blocks;
   BackgroundWriter writer;
   const auto store = [&](int64_t index, const Loss& loss) {
-    writer.write(gradient_file(index), {{"gradient", loss.gradient.clone()}, {"nll", loss.nll}});
+    writer.write(gradient_file(index), {{"gradient", host_copy(loss.gradient)}, {"nll", loss.nll}});
   };
   Loss loss;
   int64_t open = lowest_gradient();  // blocks that are still to come
@@ -176,8 +189,8 @@ at::Tensor GradientSweep::run(const StatisticSet& statistics, const Keep& keep,
     store(blocks, loss);
     open = blocks;
   } else {
-    const SafetensorsFile file(gradient_file(open));
-    loss = {file.tensor("nll").clone(), file.tensor("gradient").clone()};
+    const std::filesystem::path file = gradient_file(open);
+    loss = {SafetensorsFile(file).tensor("nll").clone(), loaded(file, "gradient")};
   }
   Collector collector(statistics);
   reverse_sweep(

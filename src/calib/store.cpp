@@ -97,7 +97,7 @@ void write_stats_block(const std::filesystem::path& directory, int64_t index,
     const SiteStats stats = collector.stats(site);
     for (const auto& [name, statistic] : collector.statistics().all())
       for (const auto& [sum, tensor] : *stats.all().at(name))
-        tensors.emplace(owner_of(*statistic, site) + "." + name + "." + sum, tensor);
+        tensors.emplace(owner_of(*statistic, site) + "." + name + "." + sum, tensor.cpu());
   }
   add_stats_part(stats_block_file(directory, index), part, tensors);
 }

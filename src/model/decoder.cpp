@@ -146,6 +146,7 @@ class Decoder : public CausalLM {
   }
 
   const ModelConfig& config() const override { return config_; }
+  at::Device device() const override { return weights_.device(); }
 
   std::vector<LinearSite> sites() const override {
     std::vector<LinearSite> all;

@@ -2,6 +2,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <ATen/ATen.h>
+
 #include "kernels/dispatch.h"
 #include "ptq/core/parallel.h"
 #include "ptq/model/kernels.h"
@@ -36,6 +38,17 @@ void nll_gradient_rows(float* logits, int64_t rows, int64_t vocab, const int64_t
     else
       nll[i] = kernels::table().nll_gradient(row, vocab, targets[i]);
   });
+}
+
+at::Tensor nll_gradient_elsewhere(const at::Tensor& logits, const at::Tensor& targets) {
+  check_targets(targets.data_ptr<int64_t>(), targets.numel(), -1, logits.size(1));
+  const at::Tensor ids = targets.to(logits.device()).unsqueeze(1);
+  const at::Tensor scored = ids.ge(0), label = ids.clamp_min(0);
+  // In float64, as the kernels' sums are: the NLL of a batch adds up to thousands of nats.
+  const at::Tensor log_share = at::log_softmax(logits.to(at::kDouble), 1);
+  const at::Tensor nll = log_share.gather(1, label).neg_().mul_(scored);
+  logits.copy_(log_share.exp().scatter_add_(1, label, at::full_like(nll, -1)).mul_(scored));
+  return nll.squeeze(1);
 }
 
 void kl_rows(const LogitRows& reference, const LogitRows& logits, double* kl, uint8_t* same_top1) {

@@ -73,12 +73,14 @@ CalibrateReport calibrate(const CalibrateJob& job, ProgressListener& listener) {
   if (statistics.needs_reference())
     throw ConfigError("cross-gram compares two models, and ptq calibrate runs only one",
                       "a quantizer that needs it collects it while it quantizes");
-  const detail::CalibrationSession session(job.model, job.data, [&] { listener.poll(); });
+  const detail::CalibrationSession session(
+      job.model, job.data, [&] { listener.poll(); }, job.device);
   for (const std::string& warning : session.warnings)
     listener.warning(warning);
   const Json identity = {
       {"version", version()},
       {"cpu", cpu_level_name(cpu_level())},
+      {"device", job.device},
       {"statistics", statistics.options()},
       {"shard", {{"first", session.windows.first}, {"end", session.windows.end}}},
       {"sequences_per_set", session.sequences_per_set},

@@ -6,6 +6,7 @@
 
 #include "calibration_windows.h"
 #include "input_identity.h"
+#include "ptq/model/device.h"
 
 namespace ptq {
 
@@ -21,8 +22,11 @@ namespace detail {
 
 CalibrationSession::CalibrationSession(const std::filesystem::path& model,
                                        const CalibrationData& data,
-                                       const std::function<void()>& the_poll)
-    : input(open_directory(model)), sites(input.model->sites()), poll(the_poll) {
+                                       const std::function<void()>& the_poll,
+                                       const std::string& device)
+    : input(open_directory(model, nullptr, open_device(device))),
+      sites(input.model->sites()),
+      poll(the_poll) {
   labels = {data.labels == "sampled", data.request.seed};
   if (data.labels != "data" && data.labels != "sampled")
     throw ConfigError("--labels \"" + data.labels + "\" is unknown", "data or sampled");

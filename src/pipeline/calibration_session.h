@@ -31,11 +31,11 @@ struct CalibrationSession {
   std::vector<std::string> warnings;
   std::function<void()> poll;  ///< as the constructor was given it
 
-  /// Opens the model and, if files are named, reads the windows.  `poll` is called while files are
-  /// hashed.  Throws ConfigError for a shard without windows or a window longer than the model's
-  /// positions, and what its parts throw.
+  /// Opens the model on the device of that name and, if files are named, reads the windows.  `poll`
+  /// is called while files are hashed.  Throws ConfigError for a shard without windows or a window
+  /// longer than the model's positions, and what its parts throw.
   CalibrationSession(const std::filesystem::path& model, const CalibrationData& data,
-                     const std::function<void()>& poll);
+                     const std::function<void()>& poll, const std::string& device = "cpu");
 
   /// The session's windows in sets of `sequences_per_set`, the last one smaller.
   std::vector<WindowSet> window_sets() const;

@@ -151,7 +151,7 @@ void add_gradients(const CalibrationSession& session, int64_t index, const Colle
   std::map<std::string, at::Tensor> sums;
   for (const LinearSite& site : session.block_sites(index))
     sums.emplace(site.name + ".pooled-gradient.sum",
-                 collector.stats(site).sum("pooled-gradient").mul_(coefficient));
+                 collector.stats(site).sum("pooled-gradient").mul_(coefficient).cpu());
   add_stats_part(stats_block_file(part.directory, index), static_cast<int64_t>(part.index), sums);
 }
 

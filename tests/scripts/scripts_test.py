@@ -70,9 +70,9 @@ class Scripts(unittest.TestCase):
             os.makedirs(self.path("scripts"), exist_ok=True)
             shutil.copy(os.path.join(ROOT, "scripts", name), self.path("scripts"))
         script = self.path("scripts/gpu_check.sh")
-        cases = (("echo no compiler; exit 3", 1, {"FAILED (3)": 4, "FAILED (127)": 14, "no compiler": 4}),
+        cases = (("echo no compiler; exit 3", 1, {"FAILED (3)": 4, "FAILED (127)": 20, "no compiler": 4}),
                  # Tests that only skip are no check.
-                 (MAKES_SKIPPING_TESTS, 1, {"ok, ": 18, "no device was used": 2}))
+                 (MAKES_SKIPPING_TESTS, 1, {"ok, ": 23, "no device was used": 2}))
         for cmake, status, found in cases:
             self.program("bin/cmake", "#!/bin/bash\n" + cmake + "\n")
             self.program("bin/nvcc", "#!/bin/sh\n")  # no other folder is looked into

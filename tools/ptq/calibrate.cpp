@@ -18,13 +18,14 @@ struct CalibrateArgs {
 };
 
 void run_calibrate(CalibrateArgs& args, CommonArgs& common) {
-  apply_common(common);
+  apply_common(common, /*on_device=*/true);
   catch_interrupts();
   CalibrateJob& job = args.job;
   job.model = args.model;
   job.out = args.out;
   job.data = args.sweep.parsed(args.data);
   job.plugin_options = parse_settings(args.settings);
+  job.device = common.device;
   job.command = common.command_line;
   ConsoleProgress progress;
   const CalibrateReport report = calibrate(job, progress);

@@ -28,7 +28,7 @@ at::Tensor block_backward(const Block& block, const at::Tensor& hidden,
 
 /// The loss behind the last block.
 struct HeadLoss {
-  at::Tensor nll;       ///< float64 [sequences]: summed next-token NLL of each, nats
+  at::Tensor nll;       ///< float64 [sequences] of the CPU: summed next-token NLL of each, nats
   at::Tensor gradient;  ///< float32 [sequences, seq, hidden]: of the summed NLL by `hidden`
 };
 

@@ -17,7 +17,8 @@ class Direction {
   virtual ~Direction() = default;
   /// Names the direction and its settings; equal keys mean equal displacements.
   virtual std::string key() const = 0;
-  /// float32 [out, in] for a site's own weight, float32 [out, in]; the same whenever it is asked.
+  /// float32 [out, in] for a site's own weight, float32 [out, in], both of the CPU; the same
+  /// whenever it is asked.
   virtual at::Tensor of(const LinearSite& site, const at::Tensor& weight) const = 0;
 };
 
@@ -33,9 +34,9 @@ struct LabelSource {
   uint64_t seed = 0;     ///< of the draws
 };
 
-/// One pass forward and one back over all sequences, a block in memory at a time.  What it needs to
-/// go on after an interruption lies in a directory of its own: every block's input, and the
-/// gradient behind the block it is at.
+/// One pass forward and one back over all sequences, a block in memory at a time, on the device of
+/// the model, where the sums are then as well.  What it needs to go on after an interruption lies
+/// in a directory of its own: every block's input, and the gradient behind the block it is at.
 class GradientSweep {
  public:
   struct Plan {
@@ -71,6 +72,7 @@ class GradientSweep {
   };
   std::filesystem::path boundary_file(int64_t block) const;
   std::filesystem::path gradient_file(int64_t block) const;
+  at::Tensor loaded(const std::filesystem::path& file, const char* name) const;
   at::Tensor forward(bool keep_boundaries, const Progress& progress);
   Loss head(const at::Tensor& hidden);
   void reverse_block(Block& block, int64_t index, Loss& loss, Collector& collector);

@@ -21,12 +21,14 @@ class CausalLM {
 
   virtual const ModelConfig& config() const = 0;
 
+  /// Where the model computes (WeightSource::device).
+  virtual at::Device device() const { return at::kCPU; }
+
   /// Every quantizable linear of all blocks, in execution order; loads no weight, checks no shape.
   virtual std::vector<LinearSite> sites() const = 0;
 
-  /// int64 [batch, seq] on the CPU -> float32 [batch, seq, hidden] where the model computes
-  /// (WeightSource::device).  Throws std::logic_error for an id outside
-  /// the vocabulary.
+  /// int64 [batch, seq] on the CPU -> float32 [batch, seq, hidden] on the model's device.
+  /// Throws std::logic_error for an id outside the vocabulary.
   virtual at::Tensor embed(const at::Tensor& tokens) const = 0;
 
   /// Loads block `index` (0 … blocks-1).  Throws FormatError for a missing tensor or a wrong shape,
@@ -37,8 +39,8 @@ class CausalLM {
   /// [tokens, width of the head].
   virtual at::Tensor final_norm(const at::Tensor& hidden) const = 0;
 
-  /// The LM head's weight as stored, [vocab, width], in the checkpoint's dtype, where the model
-  /// computes; callers convert it chunk by chunk.
+  /// The LM head's weight as stored, [vocab, width], in the checkpoint's dtype, on the model's
+  /// device; callers convert it chunk by chunk.
   virtual at::Tensor head_weight() const = 0;
 
   /// float32 [tokens, hidden] -> logits float32 [tokens, vocab]; for tests and small inputs (no

@@ -32,7 +32,8 @@ struct CalibrateJob {
   std::vector<std::string> collect;      ///< statistics by name
   Json plugin_options = Json::object();  ///< by statistic: {"weighted-gram": {"groups": 4}}
   bool resume = false, overwrite = false;
-  std::string command;  ///< as typed, for the manifest
+  std::string device = "cpu";  ///< where the model runs: cpu or cuda
+  std::string command;         ///< as typed, for the manifest
 };
 
 /// What collecting statistics will take, known before the work starts.

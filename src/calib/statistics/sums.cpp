@@ -31,6 +31,7 @@ void mirror_upper(const at::Tensor& matrix) {
 }
 
 at::Tensor row_energy(const at::Tensor& g) {
+  if (!g.is_cpu()) return g.to(at::kDouble).square_().sum(1).to(at::kFloat);
   at::Tensor result = at::empty({g.size(0)}, at::kFloat);
   const float* rows = g.data_ptr<float>();
   float* out = result.data_ptr<float>();

@@ -23,7 +23,8 @@ inline at::Tensor rows_after_first(const at::Tensor& tensor) {
 /// Replaces what is below the diagonal of `matrix` [n, n] by the mirror image of what is above it.
 void mirror_upper(const at::Tensor& matrix);
 
-/// float32 [tokens]: ‖g_t‖² of the rows of `g`, float32 [tokens, n], summed in float64.
+/// float32 [tokens]: ‖g_t‖² of the rows of `g`, float32 [tokens, n], summed in float64, on the same
+/// device.
 at::Tensor row_energy(const at::Tensor& g);
 
 /// sum[j] += Σ_t term(x_tj, t): `rows` float32 [tokens, n], contiguous, `sum` float64 [n]; `term`

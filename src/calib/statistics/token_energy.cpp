@@ -17,7 +17,7 @@ class TokenEnergy : public Statistic {
   }
 
   void add(const SiteBatch& batch, Sums& sums) const override {
-    const at::Tensor energy = row_energy(as_rows(batch.g));
+    const at::Tensor energy = row_energy(as_rows(batch.g)).cpu();
     const float* d = energy.data_ptr<float>();
     add_column_sums(as_rows(batch.x), sums.at("sum"),
                     [d](float x, int64_t token) { return d[token] * x * x; });

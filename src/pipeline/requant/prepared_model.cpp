@@ -46,6 +46,7 @@ std::unique_ptr<CausalLM> open_prepared(const OpenedModel& original,
   for (int64_t index = 0; index < original.model->config().blocks; ++index)
     blocks.emplace_back(stats_block_file(prepared, index));
   WeightSource weights;
+  weights.device = original.model->device();
   weights.tensors = std::make_shared<PreparedSource>(original.checkpoint, std::move(blocks));
   return open_model(std::move(weights), original.checkpoint->config());
 }

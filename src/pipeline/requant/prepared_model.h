@@ -7,8 +7,8 @@
 namespace ptq::detail {
 
 /// `original` with what a method prepared of its blocks (QuantizeJob::prepared) in place of its
-/// own: the model from whose weights to the quantized ones there is a way.  Throws FormatError for
-/// a block that is missing, and as open_model.
+/// own, on the same device: the model from whose weights to the quantized ones there is a way.
+/// Throws FormatError for a block that is missing, and as open_model.
 std::unique_ptr<CausalLM> open_prepared(const OpenedModel& original,
                                         const std::filesystem::path& prepared);
 

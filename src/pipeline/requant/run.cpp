@@ -59,13 +59,11 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
     : settings_(settings),
       job_(job),
       listener_(listener),
-      session_(job.model, data_of(settings, job), [&listener] { listener.poll(); }),
+      session_(
+          job.model, data_of(settings, job), [&listener] { listener.poll(); }, job.device),
       ranking_(weight_ranking(settings.ranking, settings.nodes)) {
   for (const std::string& warning : session_.warnings)
     listener.warning(warning);
-  if (job.device != "cpu")
-    listener.warning("--device " + job.device + ": gradients and losses of " + job.method +
-                     " are taken on the processor");
   if (!settings.group_sizes.empty() && job.plan.decided)
     throw ConfigError("requant.group_sizes: a plan has decided on every linear's group",
                       "leave one of them out");

@@ -30,9 +30,8 @@ void add_single_weights(const CalibrationSession& session, const DirectoryPair& 
         const auto found = places.find(name);
         if (found == places.end()) continue;
         // Rounded together: what a dtype holds may depend on all values of a linear.
-        all[name] = storable(
-            merged(all[name], sparse_at(linear.weight(), found->second), linear.site().in_features),
-            dtype);
+        const SparseWeight own = sparse_at(linear.weight().cpu(), found->second);
+        all[name] = storable(merged(all[name], own, linear.site().in_features), dtype);
       }
   };
   if (!places.empty()) forward_sweep(*session.input.model, put_back);
