@@ -35,12 +35,11 @@ step() {
   ((status == 0)) || worst=1
 }
 
-# on_device TITLE COMMAND…: a step of tests that skip where there is no device; here they must have run.  A kernel that
-# waits for ever ends with 124.
+# on_device TITLE COMMAND…: a step of tests that skip where there is no device; here they must have run.
 on_device() {
   local title=$1
   shift
-  step "$title" timeout 300 "$@"
+  step "$title" "$@"
   if grep -q SKIPPED "$build/step.log"; then
     printf '\n**Tests skipped: no device was used.**\n' >>"$results"
     worst=1
@@ -89,14 +88,15 @@ configure() {
 step configure configure
 # Only what the kernels' tests need: there are results before the rest of the tree is built.
 step 'build the kernels' cmake --build "$build" --target ptq_cuda cuda_gpu_test cuda_crossover
-on_device device "$build/bin/cuda_gpu_test"
+# A kernel that waits for ever ends with 124.
+on_device device timeout 300 "$build/bin/cuda_gpu_test"
 # Rows for src/backends/cuda/crossover.h.
 KEPT_LINES=120 step 'crossover of the paths' timeout 300 "$build/bin/cuda_crossover"
 # A target of its own: without Boost.Context there is none.
 step 'build the emulated tests' cmake --build "$build" --target cuda_test
 step emulated timeout 300 "$build/bin/cuda_test" --gtest_brief=1
 step 'build the program' cmake --build "$build" --target ptq backends_test
-on_device "backend's contract" "$build/bin/backends_test" --gtest_filter='*RoundingBackendKeepsIt*:CudaBackend.ActivationsBeyond*'
+on_device "backend's contract" timeout 300 "$build/bin/backends_test" --gtest_filter='*RoundingBackendKeepsIt*:CudaBackend.ActivationsBeyond*'
 # The linears of Llama-3-8B, operands on the device.
 for launch in plain graph; do
   step "bench gemm, $launch" timeout 300 "$build/bin/ptq" bench gemm --shape 4096,4096 --shape 4096,6144 --shape 4096,14336 \
@@ -140,10 +140,21 @@ for device in cpu cuda; do
   step "requant, $device" detach "$device"
 done
 step 'requant there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu"
+# cuBLASLt's kernels (nvjet_…) hand over in ways that racecheck takes for races, and leaving them out of it by name ends in an
+# error of its own: what it says of other kernels counts.
+sanitize() {
+  local log=$build/sanitizer.log status=0 ours
+  timeout 300 compute-sanitizer --tool "$1" --error-exitcode 99 "$build/bin/cuda_gpu_test" --gtest_filter='*Bound*' 2>&1 | tee "$log" || status=$?
+  if [[ $1 == racecheck && $status == 99 ]] && grep -q '  PASSED  ' "$log"; then
+    ours=$(grep ' access at ' "$log" | grep -v ' access at nvjet_' || true)
+    [[ -z $ours ]]
+    return
+  fi
+  return "$status"
+}
 for tool in memcheck racecheck synccheck initcheck; do
   if command -v compute-sanitizer >/dev/null; then
-    on_device "compute-sanitizer $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$build/bin/cuda_gpu_test" --gtest_filter='*Bound*'
+    on_device "compute-sanitizer $tool" sanitize "$tool"
   else
     printf '\ncompute-sanitizer %s: not there\n' "$tool" >>"$results"
   fi

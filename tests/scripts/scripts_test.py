@@ -35,6 +35,14 @@ mkdir -p build/gpu/bin
   printf '#!/bin/sh\\necho "[  SKIPPED ] Gpu.Any"\\n' >"$2/bin/$name" && chmod +x "$2/bin/$name"
 done
 """
+# What finds a race in a kernel of a library, and in one of another name.
+SANITIZER = """#!/bin/sh
+echo '[  PASSED  ] 1 test.'
+[ "$2" = racecheck ] || exit 0
+echo '========= Error: Race reported between Read access at nvjet_sm90+0xb0'
+echo '=========     and Write access at KERNEL+0x28'
+exit 99
+"""
 
 
 class Scripts(unittest.TestCase):
@@ -65,22 +73,32 @@ class Scripts(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         return result
 
-    def test_gpu_check_records_each_step_and_goes_on(self):
+    def gpu_check(self, cmake):
+        """The script's result and what it recorded, where `cmake` is the program of that name."""
         for name in ("gpu_check.sh", "lib.sh"):
             os.makedirs(self.path("scripts"), exist_ok=True)
             shutil.copy(os.path.join(ROOT, "scripts", name), self.path("scripts"))
-        script = self.path("scripts/gpu_check.sh")
+        self.program("bin/cmake", "#!/bin/bash\n" + cmake + "\n")
+        self.program("bin/nvcc", "#!/bin/sh\n")  # no other folder is looked into
+        result = subprocess.run([self.path("scripts/gpu_check.sh"), "out/results.md"], cwd=self.work, capture_output=True, text=True,
+                                timeout=60, check=False, env={**os.environ, "PATH": self.path("bin") + ":/usr/bin:/bin"})
+        with open(self.path("out/results.md"), encoding="utf-8") as file:
+            return result, file.read()
+
+    def test_gpu_check_tells_a_librarys_races_from_ours(self):
+        for kernel, verdict in (("nvjet_sm90", "ok, "), ("ptq::small_matmul", "FAILED (1), ")):
+            self.program("bin/compute-sanitizer", SANITIZER.replace("KERNEL", kernel))
+            _, text = self.gpu_check("exit 3")
+            self.assertIn("\n## compute-sanitizer memcheck\n\nok, ", text)
+            self.assertIn("\n## compute-sanitizer racecheck\n\n" + verdict, text)
+
+    def test_gpu_check_records_each_step_and_goes_on(self):
         cases = (("echo no compiler; exit 3", 1, {"FAILED (3)": 4, "FAILED (127)": 20, "no compiler": 4}),
                  # Tests that only skip are no check.
                  (MAKES_SKIPPING_TESTS, 1, {"ok, ": 23, "no device was used": 2}))
         for cmake, status, found in cases:
-            self.program("bin/cmake", "#!/bin/bash\n" + cmake + "\n")
-            self.program("bin/nvcc", "#!/bin/sh\n")  # no other folder is looked into
-            result = subprocess.run([script, "out/results.md"], cwd=self.work, capture_output=True, text=True, timeout=60,
-                                    check=False, env={**os.environ, "PATH": self.path("bin") + ":/usr/bin:/bin"})
+            result, text = self.gpu_check(cmake)
             self.assertEqual(result.returncode, status, result.stderr)
-            with open(self.path("out/results.md"), encoding="utf-8") as file:
-                text = file.read()
             for title in ("configure", "build the kernels", "device", "emulated", "backend's contract", "bench gemm, plain",
                           "bench gemm, graph"):
                 self.assertIn(f"\n## {title}\n", text)
