@@ -20,8 +20,9 @@ TEST(CalibrationDevice, GradientsAndTheirSumsStayOnTheModelsDevice) {
   const auto model = open_model(WeightSource{tiny.source(), nullptr, kMeta}, tiny.config);
   EXPECT_EQ(model->device(), kMeta);
   // Sums over columns alone are made on the CPU, from a copy.
-  Collector collector(StatisticSet({"gram", "pooled-gradient", "fisher-sequence", "fisher-token",
-                                    "sequence-energy", "weighted-gram"}));
+  const StatisticSet statistics({"gram", "pooled-gradient", "fisher-sequence", "fisher-token",
+                                 "sequence-energy", "weighted-gram"});
+  Collector collector(statistics);
   const at::Tensor hidden = model->embed(testing::random_tokens(2, 9, model->config().vocab));
   std::vector<LinearSite> seen;
   const at::Tensor gradient = block_backward(*model->load_block(0), hidden, at::empty_like(hidden),
@@ -33,10 +34,12 @@ TEST(CalibrationDevice, GradientsAndTheirSumsStayOnTheModelsDevice) {
                                              });
   EXPECT_EQ(gradient.device(), kMeta);
   EXPECT_EQ(seen.size(), 7U);
-  for (const LinearSite& site : seen)
-    for (const auto& [name, sums] : collector.stats(site).all())
+  for (const LinearSite& site : seen) {
+    const SiteStats stats = collector.stats(site);
+    for (const auto& [name, sums] : stats.all())
       for (const auto& sum : *sums)
         EXPECT_EQ(sum.second.device(), kMeta) << site.name << " " << name;
+  }
 }
 
 TEST(CalibrationDevice, TheLossByLibTorchIsThatOfTheKernels) {
