@@ -103,6 +103,14 @@ class SqueezeLlm : public CheckpointFormat {
                                "convert the checkpoint without its sparse part");
   }
 
+  /// Throws FormatError for the first row of `wrong`, bool [rows, values], with a true entry.
+  static void refuse_rows(const at::Tensor& wrong, const std::string& name, const char* what) {
+    const at::Tensor rows = wrong.any(1).nonzero();
+    if (rows.size(0) > 0)
+      throw FormatError(name + ": row " + std::to_string(rows[0][0].item<int64_t>()) +
+                        " (from 0) " + what);
+  }
+
   /// Stored as float16, as here, or float32, as by SqueezeLLM's own tools.
   static at::Tensor read_table(const TensorSource& source, const std::string& name,
                                const std::vector<int64_t>& shape) {
@@ -110,11 +118,10 @@ class SqueezeLlm : public CheckpointFormat {
     const at::Tensor table = read_tensor(source, name, single ? at::kFloat : at::kHalf, shape)
                                  .to(at::kFloat)
                                  .contiguous();
-    if (!table.isfinite().all().item<bool>())
-      throw FormatError(name + " holds a value that is not finite");
+    refuse_rows(table.isfinite().logical_not(), name, "holds a value that is not finite");
     const int64_t steps = shape[1] - 1;
-    if (table.narrow(1, 1, steps).lt(table.narrow(1, 0, steps)).any().item<bool>())
-      throw FormatError(name + " has a row whose values fall");
+    refuse_rows(table.narrow(1, 1, steps).lt(table.narrow(1, 0, steps)), name,
+                "has values that fall");
     return table;
   }
 };

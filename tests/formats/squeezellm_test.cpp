@@ -53,8 +53,15 @@ TEST(SqueezeLlm, ReadsTablesInSinglePrecision) {
 
 TEST(SqueezeLlm, RefusesATableThatFalls) {
   MapSource source = packed(random_weight(lookup(3), kOut, kIn));
-  source.tensors["a.lookup_table"] = source.tensor("a.lookup_table").flip(1);
-  EXPECT_THROW(squeezellm()->unpack(make_site("a", kOut, kIn), lookup(3), source), FormatError);
+  const at::Tensor table = source.tensor("a.lookup_table").clone();
+  table[5] = table[5].flip(0);
+  source.tensors["a.lookup_table"] = table;
+  try {
+    squeezellm()->unpack(make_site("a", kOut, kIn), lookup(3), source);
+    FAIL();
+  } catch (const FormatError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("a.lookup_table: row 5 "));
+  }
 }
 
 TEST(SqueezeLlm, RefusesTablesThatAreMissingNotFiniteOrOfAnotherKind) {
