@@ -40,10 +40,10 @@ RequantSettings RequantSettings::read(Options& options) {
   settings.base =
       options.get_choice("base", "gptq", quantizers().names(), "the quantizer of the dense part");
   settings.outliers =
-      options.get_in("outliers", 0.4, 0.0, 5.0,
+      options.get_in("outliers", 0.25, 0.0, 5.0,
                      "largest weights that are left out before it runs, percent of all");
   settings.significant =
-      options.get_in("significant", 0.1, 0.0, 5.0,
+      options.get_in("significant", 0.25, 0.0, 5.0,
                      "weights that are put back after it by the ranking, percent of all");
   settings.steps = options.get_in<int64_t>(
       "steps", 2, 1, 64,
