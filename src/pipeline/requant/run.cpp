@@ -67,10 +67,10 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
   if (!settings.group_sizes.empty() && job.plan.decided)
     throw ConfigError("requant.group_sizes: a plan has decided on every linear's group",
                       "leave one of them out");
-  const auto base =
-      quantizers().make(settings.base, job.plugin_options.value(settings.base, Json::object()));
+  const auto base = settings.make_base(job.plugin_options);
   prepares_ = base->prepares_blocks();
-  choose_statistics(*base);
+  gradients_ = gradient_statistics(*base);
+  stats_ = job.stats;
   if (base->refines_blocks() &&
       (settings.outliers > 0 || (settings.significant > 0 && settings.requantize)))
     throw UnsupportedError("requant.base=" + settings.base +
@@ -95,32 +95,22 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
   session_.windows.end = session_.windows.first + windows;
 }
 
-/// Statistics with gradients are collected here, since no run of the base makes a backward pass.
-void RequantRun::choose_statistics(const Quantizer& base) {
-  base_statistics_ = base.stored_statistics();
-  stats_alone_ = base_statistics_.empty() && StatisticSet(base.statistics()).needs_gradients();
-  if (stats_alone_) base_statistics_ = base.statistics();
-  if (!job_.stats.empty()) base_statistics_.clear();
-  stats_ = job_.stats;
-}
-
 /// What the base is asked to do.
 QuantizeJob RequantRun::base_job(const Candidate& candidate) const {
   QuantizeJob base = job_;
   base.method = settings_.base;
   base.plugin_options.erase(job_.method);
-  base.stats = stats_;
-  if (stats_alone_) base.calibration.files.clear();
+  gradients_.read_from(stats_, base);
   if (!base.plan.decided) base.plan.scheme.group_size = candidate.group_size;
   if (settings_.chooses()) base.calibration.hold_back = settings_.held_back;
   return base;
 }
 
 QuantizePlan RequantRun::plan() const {
-  if (!base_statistics_.empty())
+  if (collects())
     throw UnsupportedError(
         "--dry-run: the statistics of requant.base=" + settings_.base + " (" +
-            base_statistics_.front() + ") are collected by the run itself",
+            gradients_.names.front() + ") are collected by the run itself",
         "collect them with ptq calibrate and name the store with --stats DIR, or "
         "leave --dry-run out");
   const Candidate& first = bases_.front();
@@ -174,10 +164,10 @@ QuantizeReport RequantRun::run() {
 }
 
 void RequantRun::collect_for_base(const fs::path& runs) {
-  if (base_statistics_.empty()) return;
+  if (!collects()) return;
   stats_ = runs / "base-statistics";
   if (!fs::exists(stats_ / "manifest.json"))
-    collect_statistics(session_, StatisticSet(base_statistics_), stats_, listener_);
+    collect_statistics(session_, StatisticSet(gradients_.names), stats_, listener_);
 }
 
 void RequantRun::build(const fs::path& runs) {

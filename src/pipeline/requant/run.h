@@ -6,6 +6,7 @@
 
 #include "../calibration_session.h"
 #include "../collection.h"
+#include "../gradient_statistics.h"
 #include "../partial_directory.h"
 #include "../weight_places.h"
 #include "budget.h"
@@ -52,7 +53,8 @@ class RequantRun {
 
   Json identity() const;
   std::vector<std::filesystem::path> inputs() const;
-  void choose_statistics(const Quantizer& base);
+  /// Whether the run itself collects the statistics with gradients that the base reads.
+  bool collects() const { return job_.stats.empty() && !gradients_.names.empty(); }
   QuantizeJob base_job(const Candidate& candidate) const;
   void build(const std::filesystem::path& work);
   void collect_for_base(const std::filesystem::path& work);
@@ -82,9 +84,7 @@ class RequantRun {
   CalibrationSession session_;
   at::Tensor held_back_;  ///< int64 [windows, seq]; undefined where nothing is chosen
   WeightRanking ranking_;
-  /// Statistics with gradients that the base reads and that nobody collected beforehand.
-  std::vector<std::string> base_statistics_;
-  bool stats_alone_ = false;      ///< the base reads statistics in place of calibration data
+  GradientStatistics gradients_;  ///< what the base reads
   std::filesystem::path stats_;   ///< the base's store, once there is one
   bool prepares_ = false;         ///< the base changes the blocks before it quantizes them
   std::vector<Candidate> bases_;  ///< a group size each, nothing quantized yet

@@ -169,9 +169,9 @@ Json RequantRun::told(const std::vector<Candidate>& candidates, const Candidate&
 
 /// In place of the store of the partial directory, which is gone then, what it was made of.
 void RequantRun::describe_statistics(QuantizeReport& report) const {
-  if (base_statistics_.empty()) return;
+  if (!collects()) return;
   report.calibration.erase("statistics");
-  if (!stats_alone_) return;
+  if (!gradients_.in_place) return;
   report.calibration = session_.calibration;
   report.calibration["windows_used"] = session_.tokens.size(0);
   report.calibration["tokens_used"] = session_.tokens.numel();

@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "ptq/core/error.h"
-#include "ptq/quantizers/quantizer.h"
 #include "weight_ranking.h"
 
 namespace ptq::detail {
@@ -93,6 +92,10 @@ RequantSettings RequantSettings::read(Options& options) {
     throw ConfigError("requant.group_sizes: without a budget the finest group always wins",
                       "give requant.target_bpw, or one --group-size");
   return settings;
+}
+
+std::unique_ptr<Quantizer> RequantSettings::make_base(const Json& options) const {
+  return quantizers().make(base, options.value(base, Json::object()));
 }
 
 }  // namespace ptq::detail

@@ -1,9 +1,10 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "ptq/core/options.h"
+#include "ptq/quantizers/quantizer.h"
 
 namespace ptq::detail {
 
@@ -25,6 +26,8 @@ struct RequantSettings {
   uint64_t seed = 0;                 ///< of the random ranking
 
   static RequantSettings read(Options& options);
+  /// The base, with what `options`, by plug-in, has for it.
+  std::unique_ptr<Quantizer> make_base(const Json& options) const;
   /// Whether more than one result is made, so that one must be chosen.
   bool chooses() const { return (outliers > 0 && exponents.size() > 1) || group_sizes.size() > 1; }
 };
