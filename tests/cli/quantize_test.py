@@ -218,7 +218,7 @@ class Refusal(CliTestCase):
         rtn = ["quantize", MODEL, "--method", "rtn", *out]
         cases = [
             (2, ["--calibration"], ["quantize", MODEL, *out, "--group-size", "64"]),
-            (2, ["unknown quantizer \"gtpq\"", "gptq"], ["quantize", MODEL, "--method", "gtpq", *out]),
+            (2, ["unknown method \"gtpq\"", "gptq", "requant"], ["quantize", MODEL, "--method", "gtpq", *out]),
             (2, ["unknown option \"dampng\"", "damping"], ["quantize", MODEL, *out, "--set", "gptq.dampng=1", *FAST]),
             (2, ["preset", "fast|default|best"], ["quantize", MODEL, *out, "--preset", "quick", *FAST]),
             (2, ["unknown option \"preset\""], [*rtn, "--preset", "fast", "--group-size", "64"]),

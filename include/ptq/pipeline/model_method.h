@@ -22,7 +22,8 @@ class ModelMethod {
 /// The methods for whole models by name; `ptq quantize --method` takes them beside quantizers().
 const Registry<ModelMethod>& model_methods();
 
-/// The method that `job` names, with its options, if it is one for whole models; else null.
+/// The method that `job` names, with its options, if it is one for whole models; null for one of
+/// quantizers().  Throws ConfigError, listing all methods, for a name that is neither.
 std::unique_ptr<ModelMethod> model_method_of(const QuantizeJob& job);
 
 }  // namespace ptq
