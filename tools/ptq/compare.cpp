@@ -70,7 +70,7 @@ void declare(CLI::App& command, CompareArgs& args) {
       ->type_name("NAME");
   command
       .add_option("--schemes", args.schemes,
-                  "Bits and group size, as w4g64, w4g64-asym or w4-channel")
+                  "Bits and group size, as w4g64, w4g64-asym or w4-channel; tables, as w3-lookup")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("SCHEME")
@@ -97,9 +97,10 @@ void declare(CLI::App& command, CompareArgs& args) {
   args.data.declare(command);
   args.windows.declare(command, "--eval-");
   command
-      .add_option("--stats", args.stats,
-                  "Statistics of ptq calibrate for the methods that read some beside the "
-                  "calibration data")
+      .add_option(
+          "--stats", args.stats,
+          "Statistics of ptq calibrate for the methods that read some with gradients, beside "
+          "the calibration data or instead of it")
       ->type_name("DIR");
   command.add_option("--keep", args.keep, "Keep the checkpoints in this new directory")
       ->type_name("DIR");

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ptq/core/registry.h"
 #include "ptq/pipeline/quantize.h"
@@ -13,6 +14,12 @@ class ModelMethod {
  public:
   virtual ~ModelMethod() = default;
 
+  /// The statistics with gradients that its runs read of a store (QuantizeJob::stats), by name;
+  /// `quantize` collects them where `job` names none.
+  virtual std::vector<std::string> stored_statistics(const QuantizeJob& job) const {
+    static_cast<void>(job);
+    return {};
+  }
   /// As plan_quantize.
   virtual QuantizePlan plan(const QuantizeJob& job, ProgressListener& listener) const = 0;
   /// As quantize_checkpoint.

@@ -21,6 +21,9 @@ class Requant : public ModelMethod {
  public:
   explicit Requant(detail::RequantSettings settings) : settings_(std::move(settings)) {}
 
+  std::vector<std::string> stored_statistics(const QuantizeJob& job) const override {
+    return detail::gradient_statistics(*settings_.make_base(job.plugin_options)).names;
+  }
   QuantizePlan plan(const QuantizeJob& job, ProgressListener& listener) const override {
     return detail::RequantRun(settings_, job, listener).plan();
   }
