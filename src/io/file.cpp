@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <system_error>
 
 #include <unistd.h>
@@ -43,6 +44,19 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 std::filesystem::path without_trailing_separator(const std::filesystem::path& path) {
   const std::filesystem::path normal = path.lexically_normal();
   return normal.has_filename() ? normal : normal.parent_path();
+}
+
+int64_t bytes_in(const std::filesystem::path& directory) {
+  double bytes = 0;
+  std::error_code error;  // what cannot be looked at counts nothing
+  for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
+       !error && entry != end; entry.increment(error)) {
+    std::error_code gone;
+    if (!entry->is_regular_file(gone)) continue;
+    const uintmax_t size = entry->file_size(gone), names = entry->hard_link_count(gone);
+    if (!gone) bytes += static_cast<double>(size) / static_cast<double>(names);
+  }
+  return std::llround(bytes);
 }
 
 void require_disk_space(const std::filesystem::path& path, int64_t bytes) {

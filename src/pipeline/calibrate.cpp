@@ -12,6 +12,7 @@
 #include "partial_directory.h"
 #include "ptq/core/cpu.h"
 #include "ptq/core/version.h"
+#include "ptq/io/file.h"
 #include "ptq/io/memory.h"
 #include "ptq/report/table.h"
 
@@ -24,13 +25,6 @@ void check_options(const CalibrateJob& job) {
     if (std::find(job.collect.begin(), job.collect.end(), item.key()) == job.collect.end())
       throw ConfigError("--set " + item.key() + ".…: this run collects no statistic of that name",
                         "add it to --collect; see ptq list");
-}
-
-int64_t bytes_in(const std::filesystem::path& directory) {
-  int64_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(directory))
-    if (entry.is_regular_file()) bytes += static_cast<int64_t>(entry.file_size());
-  return bytes;
 }
 
 }  // namespace

@@ -78,10 +78,7 @@ void announce(const CollectionPlan& plan, const std::filesystem::path& directory
               ProgressListener& listener) {
   for (const std::string& line : plan.lines())
     listener.note(line);
-  int64_t there = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
-    if (entry.is_regular_file()) there += static_cast<int64_t>(entry.file_size());
-  require_disk_space(directory, plan.disk_bytes() - there);
+  require_disk_space(directory, plan.disk_bytes() - bytes_in(directory));
 }
 
 }  // namespace detail

@@ -83,6 +83,17 @@ TEST(File, DiskSpaceIsAskedOfTheNearestParent) {
   EXPECT_THROW(require_disk_space(path, INT64_MAX), ResourceError);
 }
 
+TEST(File, BytesOfADirectoryAreThoseOfItsFilesOnce) {
+  const Scratch scratch;
+  EXPECT_EQ(bytes_in(scratch / "absent"), 0);
+  std::filesystem::create_directories(scratch / "below");
+  write_bytes(scratch / "a", "12345");
+  write_bytes(scratch / "below/b", "123");
+  EXPECT_EQ(bytes_in(scratch / "."), 8);
+  std::filesystem::create_hard_link(scratch / "below/b", scratch / "c");
+  EXPECT_EQ(bytes_in(scratch / "."), 8);
+}
+
 TEST(Memory, PeakGrowsWithWhatIsTouched) {
   const int64_t before = peak_rss_bytes();
   EXPECT_GT(before, 0);

@@ -20,6 +20,10 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 /// would put the sibling inside.
 std::filesystem::path without_trailing_separator(const std::filesystem::path& path);
 
+/// Bytes of all files in `directory` and below it, what has several names there once; 0 if there is
+/// none.
+int64_t bytes_in(const std::filesystem::path& directory);
+
 /// Throws ResourceError unless the file system of `path` (or of its nearest existing parent) has
 /// `bytes` free.
 void require_disk_space(const std::filesystem::path& path, int64_t bytes);
