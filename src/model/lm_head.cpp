@@ -27,6 +27,13 @@ LmHead::LmHead(const CausalLM& model, int64_t rows, int64_t weight_bytes)
   if (slice_rows_ == weight_.size(0)) weight_ = weight_.to(at::kFloat);
 }
 
+int64_t LmHead::bytes(const CausalLM& model) {
+  const at::Tensor weight = model.head_weight();
+  const auto stored = static_cast<int64_t>(weight.nbytes());
+  const int64_t converted = read_as_stored(weight) ? 0 : std::min(weight.numel() * 4, kBytes);
+  return stored + converted + kRows * weight.size(0) * 4;
+}
+
 at::Tensor LmHead::project(const at::Tensor& normed) {
   const at::Tensor logits = buffer_.narrow(0, 0, normed.size(0));
   for (int64_t first = 0; first < weight_.size(0); first += slice_rows_) {

@@ -1,21 +1,20 @@
+#include "dry_run.h"
+
 #include <algorithm>
 
 #include <ATen/ATen.h>
 
 #include "ptq/pipeline/model_method.h"
-#include "ptq/pipeline/quantize.h"
 #include "ptq/report/table.h"
-#include "session.h"
 
 namespace ptq {
+namespace detail {
 namespace {
 
-/// Seconds of the whole run, from block 0: its linears once, its sequences as far as one batch,
-/// scaled up.
-double measure(detail::Session& session) {
+double measure(Session& session) {
   const CausalLM& model = *session.input.model;
   const auto block = model.load_block(0);
-  detail::CalibrationStates states;
+  CalibrationStates states;
   double scale = 1;
   if (session.calibrated()) {
     const int64_t all = session.tokens.size(0);
@@ -23,7 +22,7 @@ double measure(detail::Session& session) {
         std::min(all, std::max<int64_t>(1, session.sweep.batch_tokens / session.tokens.size(1)));
     while (some < all && session.quantizer->too_few(some))
       ++some;
-    states = detail::CalibrationStates::embed(session, some);
+    states = CalibrationStates::embed(session, some);
     scale = static_cast<double>(all) / static_cast<double>(some);
   }
   quantize_block(session, *block, 0, states);
@@ -35,9 +34,11 @@ double measure(detail::Session& session) {
 
 }  // namespace
 
-QuantizePlan plan_quantize(const QuantizeJob& job, ProgressListener& listener) {
-  if (const auto method = model_method_of(job)) return method->plan(job, listener);
-  detail::Session session(job, listener);
+double measured_seconds(Session& session) {
+  return with_context("measuring block 0", [&] { return measure(session); });
+}
+
+QuantizePlan plan_of(Session& session) {
   QuantizePlan plan;
   for (const LinearSite& site : session.sites)
     if (const auto planned = session.plan.plan.find(site.name); planned != session.plan.plan.end())
@@ -47,10 +48,20 @@ QuantizePlan plan_quantize(const QuantizeJob& job, ProgressListener& listener) {
   plan.engines = session.format->engines(session.context);
   plan.input_bytes = session.input_bytes;
   plan.output_bytes = session.output_bytes;
+  plan.disk_bytes = session.output_bytes;
   plan.memory_bytes = session.memory_bytes;
   plan.replays = session.replays;
   plan.calibration = session.calibration;
-  plan.estimated_seconds = with_context("measuring block 0", [&] { return measure(session); });
+  return plan;
+}
+
+}  // namespace detail
+
+QuantizePlan plan_quantize(const QuantizeJob& job, ProgressListener& listener) {
+  if (const auto method = model_method_of(job)) return method->plan(job, listener);
+  detail::Session session(job, listener);
+  QuantizePlan plan = detail::plan_of(session);
+  plan.estimated_seconds = detail::measured_seconds(session);
   return plan;
 }
 
@@ -67,12 +78,14 @@ Json QuantizePlan::to_json() const {
   return {{"linears", linears},
           {"skipped", skipped},
           {"warnings", warnings},
+          {"notes", notes},
           {"engines", support},
           {"bytes", {{"input", input_bytes}, {"output", output_bytes}}},
-          {"disk_bytes", output_bytes},
+          {"disk_bytes", disk_bytes},
           {"memory_bytes", memory_bytes},
           {"replays_activations", replays},
-          {"estimated_seconds", estimated_seconds},
+          {"runs", runs},
+          {"estimated_seconds", estimated_seconds < 0 ? Json() : Json(estimated_seconds)},
           {"calibration", calibration}};
 }
 
@@ -85,11 +98,18 @@ std::string QuantizePlan::text() const {
   std::string text = table.text();
   for (const std::string& name : skipped)
     text += name + ": left as it is\n";
-  text +=
-      "\ntensors " + human_bytes(input_bytes) + " -> " + human_bytes(output_bytes) + " on disk\n";
+  text += "\ntensors " + human_bytes(input_bytes) + " -> " + human_bytes(output_bytes) + " on disk";
+  if (disk_bytes > output_bytes)
+    text += ", at most " + human_bytes(disk_bytes) + " before the run ends";
+  text += "\n";
   text += "memory about " + human_bytes(memory_bytes) +
           (replays ? ", activations recomputed to stay below the limit\n" : "\n");
-  text += "time about " + human_seconds(estimated_seconds) + " (block 0 measured)\n";
+  const std::string times = runs > 1 ? ", times " + std::to_string(runs) + " runs" : "";
+  text += estimated_seconds < 0 ? "time not known\n"
+                                : "time about " + human_seconds(estimated_seconds) +
+                                      " (block 0 measured" + times + ")\n";
+  for (const std::string& note : notes)
+    text += note + "\n";
   for (const EngineSupport& engine : engines)
     text += engine.engine + ": " + (engine.loads ? "loads it" : "does not load it") +
             (engine.note.empty() ? "" : " (" + engine.note + ")") + "\n";

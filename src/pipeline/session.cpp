@@ -19,9 +19,6 @@
 namespace ptq::detail {
 namespace {
 
-/// What the process holds before any model data: LibTorch and its libraries.
-constexpr int64_t kBaseBytes = int64_t{220} << 20;
-
 void refuse_unused_options(const QuantizeJob& job) {
   for (const auto& item : job.plugin_options.items())
     if (item.key() != job.method && item.key() != job.format)
@@ -53,7 +50,11 @@ std::vector<std::string> statistics_for(const QuantizeJob& job, const Quantizer&
 
 }  // namespace
 
-Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
+int64_t memory_limit(const QuantizeJob& job) {
+  return job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();
+}
+
+Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener, bool stats_to_come)
     : job(the_job),
       listener(the_listener),
       input(open_directory(the_job.model, nullptr, open_device(the_job.device))) {
@@ -89,15 +90,16 @@ Session::Session(const QuantizeJob& the_job, ProgressListener& the_listener)
       throw UnsupportedError("method " + job.method + ": " + *reason);
   input_bytes = tensor_bytes(*input.checkpoint);
   const std::vector<std::string> beside = quantizer->stored_statistics();
-  if (!beside.empty() && job.stats.empty())
+  if (!beside.empty() && job.stats.empty() && !stats_to_come)
     throw ConfigError("method " + job.method + ": with these options it reads " + beside.front() +
                           " from a store of statistics",
                       "collect it with ptq calibrate and name the store with --stats DIR");
   if (!job.stats.empty())
     open_store(beside);
-  else if (statistics.needs_gradients())
+  else if (statistics.needs_gradients() && !stats_to_come)
     refuse_gradients();
-  if (!store || !beside.empty())
+  const bool instead = store || (stats_to_come && statistics.needs_gradients());
+  if (!instead || !beside.empty())
     if (!statistics.empty() || runs_blocks()) load_calibration_data();
   if (const at::Device device = open_device(job.device); !quantizer->takes(device))
     warnings.push_back("--device " + job.device + ": method " + job.method +
@@ -240,8 +242,7 @@ void Session::estimate() {
         {workspace, quantizer->prepare_bytes(entry.second, tokens.size(0), tokens.size(1)),
          quantizer->refine_bytes(entry.second, std::max(sweep.batch_tokens, tokens.size(1)))});
   }
-  const int64_t limit =
-      job.memory_limit_bytes > 0 ? job.memory_limit_bytes : physical_memory_bytes();
+  const int64_t limit = memory_limit(job);
   // The block in float32 and once more as stored pages and codes; a stage's statistics and what
   // the quantizer makes of them.
   int64_t fixed = kBaseBytes + 2 * largest_block + sums + workspace;

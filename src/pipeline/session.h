@@ -31,6 +31,12 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_;
 };
 
+/// What the process holds before any model data: LibTorch and its libraries.
+constexpr int64_t kBaseBytes = int64_t{220} << 20;
+
+/// The memory that a run of `job` may take.
+int64_t memory_limit(const QuantizeJob& job);
+
 /// Everything a quantize run needs that is known before the first block: opened, checked, resolved.
 struct Session {
   const QuantizeJob& job;
@@ -56,8 +62,9 @@ struct Session {
   PhaseSeconds seconds;
 
   /// Opens, resolves and checks all that can be known without work; throws before anything is
-  /// written.
-  Session(const QuantizeJob& job, ProgressListener& listener);
+  /// written.  `stats_to_come`: to plan, not to run: the statistics that `job` has no store of will
+  /// be there.
+  Session(const QuantizeJob& job, ProgressListener& listener, bool stats_to_come = false);
 
   bool calibrated() const { return tokens.defined(); }
   /// True if the quantizer runs whole blocks on the calibration data.

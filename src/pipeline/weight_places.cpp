@@ -70,6 +70,13 @@ void TopWeights::keep_highest() {
   held_ = kept.size(0);
 }
 
+int64_t TopWeights::bytes(int64_t count, int64_t largest) {
+  // Score, place, and while they are sorted owner, score and order, and one of these once more; of
+  // those that were found last, and those that stay, what they are.  The search in a linear pairs
+  // every score with its place.
+  return count * (3 * (12 + 8 + 4 + 12 + 8) + 12 + 20) + largest * 16;
+}
+
 WeightPlaces TopWeights::take() {
   WeightPlaces taken;
   if (sites_.empty()) return taken;

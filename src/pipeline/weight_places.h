@@ -37,6 +37,9 @@ class TopWeights {
   /// The highest of what was offered.
   WeightPlaces take();
 
+  /// Memory that is taken at the most where `count` are wanted, of linears of `largest` weights.
+  static int64_t bytes(int64_t count, int64_t largest);
+
  private:
   void keep_highest();
 

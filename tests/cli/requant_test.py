@@ -2,6 +2,8 @@
 """`ptq quantize --method requant` as a user meets it: both parts, budgets, interruption and resumption, refusals."""
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -125,12 +127,60 @@ class Requant(CliTestCase):
         self.assertEqual({row["scheme"] for row in plan["linears"]}, {"w3g64"})
         self.fail_with(4, ["autoround"], *start, "--base", "autoround")
 
-    def test_a_dry_run_tells_the_number_of_single_weights_and_writes_nothing(self):
-        result = self.succeed("quantize", MODEL, "--method", "requant", "--dry-run", "--json", *SCHEME, *DATA, "--bits", "3")
-        plan = json.loads(result.stdout)
+    def dry_run(self, *options):
+        result = self.succeed("quantize", MODEL, "--method", "requant", "--dry-run", "--json", *SCHEME, *DATA, "--bits", "3", *options)
+        return json.loads(result.stdout)
+
+    def test_a_dry_run_tells_of_the_whole_run_and_writes_nothing(self):
+        plan = self.dry_run()
         weights = sum(row["shape"][0] * row["shape"][1] for row in plan["linears"])
-        self.assertIn(f"{weights * 25 // 10000} outliers", " ".join(plan["warnings"]))
+        notes = " ".join(plan["notes"])
+        self.assertIn(f"{weights * 25 // 10000} outliers and {weights * 25 // 10000} significant weights", notes)
+        self.assertIn("runs of gptq: 3; sweeps with gradients: 5, without: 2", notes)
+        self.assertEqual(plan["runs"], 3)
+        self.assertGreater(plan["disk_bytes"], 3 * plan["bytes"]["output"])
+        self.assertGreater(plan["bytes"]["output"], self.dry_run(*settings(outliers=0, significant=0))["bytes"]["output"])
+        text = self.succeed("quantize", MODEL, "--method", "requant", "--dry-run", *SCHEME, *DATA, "--bits", "3").stdout
+        self.assertIn("times 3 runs", text)
+        self.assertIn("before the run ends", text)
         self.assertEqual(os.listdir(self.work), [])
+
+    def test_a_dry_run_does_without_the_statistics_that_the_run_collects(self):
+        grids = ["--base", "gptq", *SCHEME, "--set", "gptq.hessian=weighted"]
+        for base in ([*TABLES], grids):
+            start = ["quantize", MODEL, "--method", "requant", "--dry-run", *DATA, "--bits", "3", *base]
+            plan = json.loads(self.succeed(*start, "--json").stdout)
+            self.assertIsNone(plan["estimated_seconds"])
+            self.assertEqual(plan["runs"], 3)
+            self.assertIn("time not known", self.succeed(*start).stdout)
+        self.assertEqual(os.listdir(self.work), [])
+
+    def test_a_limit_of_memory_holds_for_the_sweeps_too(self):
+        start = ["quantize", MODEL, *SCHEME, "--bits", "3", "--calibration", CALIBRATION, "--samples", "40", "--seqlen", "48"]
+        requant = ["--method", "requant", "--base", "rtn", *settings(outliers=0, significant=0.5, ranking="endpoint", steps=1)]
+        need = json.loads(self.succeed(*start, *requant, "--dry-run", "--json").stdout)["memory_bytes"]
+        low = ["--memory-limit", str(need - 1)]
+        self.fail_with(7, ["gradients", "--memory-limit"], *start, *requant, *low, "--dry-run")
+        self.fail_with(7, ["gradients", "--memory-limit"], *start, *requant, *low, "--out", self.path("out"))
+        self.assertEqual(os.listdir(self.work), [])
+        self.succeed(*start, "--method", "rtn", *low, "--out", self.path("base"))
+        self.succeed(*start, *requant, "--memory-limit", str(need), "--out", self.path("out"))
+
+    @staticmethod
+    def write_little():
+        """A program that is not refused shall not fill the disk."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, 1 << 28))
+
+    def test_a_disk_that_is_too_small_is_refused_before_any_work(self):
+        model = self.path("model")
+        shutil.copytree(MODEL, model)
+        with open(os.path.join(model, "NOTICE"), "wb") as file:  # copied by every run; nothing is written in it
+            file.truncate(1 << 43)
+        result = self.fail_with(7, ["bytes", "free"], "quantize", model, "--method", "requant", "--out", self.path("out"), *SCHEME, *DATA,
+                                "--bits", "3", preexec_fn=self.write_little)
+        self.assertIn("runs of gptq: 3", result.stderr)
+        self.assertNotIn("block 0", result.stderr)
+        self.assertEqual(os.listdir(self.work), ["model"])
 
 
 class Interruption(CliTestCase):

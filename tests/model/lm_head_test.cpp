@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "ptq/model/linear.h"
+#include "support/allocation_meter.h"
 #include "support/fake_model.h"
 
 namespace ptq {
@@ -46,6 +47,17 @@ TEST(LmHead, GivesBackTheGradientInEveryDtypeAndSlice) {
       EXPECT_TRUE((found.to(at::kDouble) - expected).abs().le(bound).all().item<bool>())
           << at::toString(dtype) << " " << weight_bytes;
     }
+  }
+}
+
+TEST(LmHead, TakesTheMemoryThatIsTold) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    test::FakeModel model({});
+    model.head_ = model.head_.to(dtype);
+    const test::AllocationMeter meter;
+    const LmHead head(model);
+    EXPECT_EQ(meter.peak_bytes() + static_cast<int64_t>(model.head_.nbytes()), LmHead::bytes(model))
+        << at::toString(dtype);
   }
 }
 

@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "support/allocation_meter.h"
+
 namespace ptq::detail {
 namespace {
 
@@ -34,6 +36,22 @@ TEST(TopWeights, AreTheHighestOfAllLinears) {
       else
         EXPECT_TRUE(taken.at(site).equal(wanted)) << site << " of " << count;
     }
+  }
+}
+
+TEST(TopWeights, TakeTheMemoryThatIsTold) {
+  at::manual_seed(5);
+  const at::Tensor scores = at::rand({200, 300});
+  for (const int64_t count : {1000, 40000}) {
+    const test::AllocationMeter meter;
+    TopWeights top(count);
+    for (int i = 0; i < 8; ++i)
+      top.offer("linear " + std::to_string(i), scores);
+    top.take();
+    // What is sought in a linear is no tensor.
+    const int64_t told = TopWeights::bytes(count, 0);
+    EXPECT_LE(meter.peak_bytes(), told);
+    EXPECT_GT(2 * meter.peak_bytes(), told);
   }
 }
 

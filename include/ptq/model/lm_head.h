@@ -28,6 +28,9 @@ class LmHead {
   /// The gradient of `project`'s input, float32 [n, width], from that of its result, [n, vocab].
   at::Tensor project_back(const at::Tensor& gradient) const;
 
+  /// Memory that a head of kRows rows takes at most, its weight as stored included.
+  static int64_t bytes(const CausalLM& model);
+
   /// Rows of a call at most.
   int64_t rows() const { return buffer_.size(0); }
   /// Columns of the logits.

@@ -13,8 +13,11 @@ struct QuantizePlan {
   };
   std::vector<Row> rows;
   std::vector<std::string> skipped, warnings;
+  std::vector<std::string> notes;  ///< what else is known of the run, and of the figures
   std::vector<EngineSupport> engines;
   int64_t input_bytes = 0, output_bytes = 0;
+  int64_t disk_bytes = 0;         ///< the most that the run takes at a time, the output included
+  int64_t runs = 1;               ///< of a quantizer over all blocks
   int64_t memory_bytes = 0;       ///< estimated peak
   bool replays = false;           ///< the memory limit makes the run recompute activations
   double estimated_seconds = -1;  ///< from a measured block; -1: not measured

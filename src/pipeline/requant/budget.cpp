@@ -12,7 +12,7 @@ namespace ptq::detail {
 SparseBudget SparseBudget::of(const RequantSettings& settings, const std::vector<LinearSite>& sites,
                               const QuantPlan& plan) {
   SparseBudget budget;
-  double dense = 0, pointers = 0, each = 0;  // bits
+  double dense = 0;  // bits
   for (const LinearSite& site : sites) {
     const auto planned = plan.find(site.name);
     if (planned == plan.end()) continue;
@@ -21,8 +21,8 @@ SparseBudget SparseBudget::of(const RequantSettings& settings, const std::vector
     dense += static_cast<double>(weights) * planned->second.bits_per_weight(site.in_features);
     const int64_t one = sparse_bytes(site.out_features, site.in_features, 1);
     const int64_t more = sparse_bytes(site.out_features, site.in_features, 2) - one;
-    pointers += 8.0 * static_cast<double>(one - more);
-    each = std::max(each, 8.0 * static_cast<double>(more));
+    budget.pointer_bytes += one - more;
+    budget.weight_bytes = std::max(budget.weight_bytes, more);
   }
   const auto all = static_cast<double>(budget.weights);
   double outliers = settings.outliers / 100 * all, significant = settings.significant / 100 * all;
@@ -33,7 +33,9 @@ SparseBudget SparseBudget::of(const RequantSettings& settings, const std::vector
                             " bits a weight, the target is " + fixed(settings.target_bpw, 4),
                         "raise requant.target_bpw, or use larger groups or fewer bits");
     const double sum = outliers + significant;
-    const double count = std::max(0.0, std::floor((left - pointers) / each));
+    const double count =
+        std::max(0.0, std::floor((left / 8 - static_cast<double>(budget.pointer_bytes)) /
+                                 static_cast<double>(budget.weight_bytes)));
     outliers = sum > 0 ? count * outliers / sum : 0;
     significant = sum > 0 ? count - outliers : 0;
   }

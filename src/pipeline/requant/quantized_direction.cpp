@@ -12,7 +12,9 @@ QuantizedDirection::QuantizedDirection(std::string key, const std::filesystem::p
 
 at::Tensor QuantizedDirection::of(const LinearSite& site, const at::Tensor& weight) const {
   if (quantized_.plan.count(site.name) == 0) return at::zeros_like(weight);
-  at::Tensor change = quantized_.tensors->tensor(site.name + ".weight").sub_(weight);
+  const std::string name = site.name + ".weight";
+  at::Tensor change = quantized_.tensors->tensor(name).sub_(weight);
+  quantized_.tensors->release(name);
   if (const auto found = detached_.find(site.name); found != detached_.end())
     change.view({-1}).index_fill_(0, found->second, 0);
   return change;

@@ -13,7 +13,8 @@
 #include "ptq/io/json.h"
 #include "ptq/io/memory.h"
 #include "ptq/quantizers/quantizer.h"
-#include "ptq/report/table.h"
+#include "run_memory.h"
+#include "run_parts.h"
 
 namespace ptq::detail {
 namespace {
@@ -22,8 +23,6 @@ namespace fs = std::filesystem;
 
 /// In the partial directory: what only a resumed run needs.
 constexpr const char* kRuns = "runs";
-/// There: the whole result, which is then moved to its place.
-constexpr const char* kResult = "result";
 
 CalibrationData data_of(const RequantSettings& settings, const QuantizeJob& job) {
   if (job.calibration.files.empty())
@@ -45,11 +44,6 @@ void move_files(const fs::path& from, const fs::path& to) {
     files.push_back(entry.path());
   for (const fs::path& file : files)
     fs::rename(file, to / file.filename());
-}
-
-/// Where the model that `directory` is quantized from lies.
-fs::path prepared_of(const fs::path& directory) {
-  return directory.parent_path() / ("prepared-" + directory.filename().string());
 }
 
 }  // namespace
@@ -81,6 +75,10 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
   resolve_bases();
   for (const Candidate& one : bases_)
     require_made(settings.base, *base, one.plan);
+  std::vector<SparseBudget> budgets;
+  for (const Candidate& one : bases_)
+    budgets.push_back(one.budget);
+  places_bytes_ = places_memory(settings, budgets);
   int64_t windows = session_.tokens.size(0);
   if (settings.chooses()) {
     if (windows <= settings.held_back)
@@ -93,6 +91,7 @@ RequantRun::RequantRun(const RequantSettings& settings, const QuantizeJob& job,
   if (settings.gradient_windows > 0) windows = std::min(windows, settings.gradient_windows);
   session_.tokens = session_.tokens.narrow(0, 0, windows);
   session_.windows.end = session_.windows.first + windows;
+  session_.sequences_per_set = std::min(session_.sequences_per_set, windows);
 }
 
 /// What the base is asked to do.
@@ -103,27 +102,10 @@ QuantizeJob RequantRun::base_job(const Candidate& candidate) const {
   gradients_.read_from(stats_, base);
   if (!base.plan.decided) base.plan.scheme.group_size = candidate.group_size;
   if (settings_.chooses()) base.calibration.hold_back = settings_.held_back;
+  // Beside it lie the places of single weights.
+  if (base.memory_limit_bytes > 0)
+    base.memory_limit_bytes = std::max<int64_t>(1, base.memory_limit_bytes - places_bytes_);
   return base;
-}
-
-QuantizePlan RequantRun::plan() const {
-  if (collects())
-    throw UnsupportedError(
-        "--dry-run: the statistics of requant.base=" + settings_.base + " (" +
-            gradients_.names.front() + ") are collected by the run itself",
-        "collect them with ptq calibrate and name the store with --stats DIR, or "
-        "leave --dry-run out");
-  const Candidate& first = bases_.front();
-  QuantizePlan plan = plan_quantize(base_job(first), listener_);
-  for (const Candidate& base : bases_)
-    plan.warnings.push_back("groups of " + std::to_string(base.group_size) +
-                            ": beside the dense part " + std::to_string(base.budget.outliers) +
-                            " outliers and " + std::to_string(base.budget.significant) +
-                            " significant weights");
-  plan.warnings.push_back("bytes, memory and time are of one run of " + settings_.base +
-                          " with groups of " + std::to_string(first.group_size) +
-                          ", without single weights and gradients");
-  return plan;
 }
 
 std::vector<fs::path> RequantRun::inputs() const {
@@ -142,10 +124,12 @@ Json RequantRun::identity() const {
 
 QuantizeReport RequantRun::run() {
   const auto start = std::chrono::steady_clock::now();
+  const RunPlan plan = plan_whole(plan_bases(/*measured=*/false));
   PartialDirectory partial({job_.out, inputs(), "config.json", "", job_.overwrite}, identity(),
                            job_.resume);
   try {
     const fs::path runs = partial.work() / kRuns;
+    announce(plan, settings_.base, runs, listener_);
     fs::create_directories(runs);
     if (!fs::exists(runs / kResult)) build(runs);
     move_files(runs / kResult, partial.work());
@@ -165,8 +149,8 @@ QuantizeReport RequantRun::run() {
 
 void RequantRun::collect_for_base(const fs::path& runs) {
   if (!collects()) return;
-  stats_ = runs / "base-statistics";
-  if (!fs::exists(stats_ / "manifest.json"))
+  stats_ = runs / kBaseStatistics;
+  if (!fs::exists(manifest_of(stats_)))
     collect_statistics(session_, StatisticSet(gradients_.names), stats_, listener_);
 }
 
@@ -181,7 +165,7 @@ void RequantRun::build(const fs::path& runs) {
   const Json report = told(all, best, significant.steps);
   Candidate result = best;
   if (settings_.requantize && !significant.places.empty()) {
-    result.directory = runs / "again";
+    result.directory = runs / kAgain;
     quantize_base(result, united(best.outliers, significant.places));
     significant.places.clear();
   }
@@ -237,14 +221,11 @@ std::unique_ptr<CausalLM> RequantRun::prepared_for(const Candidate& candidate) c
 }
 
 std::vector<RequantRun::Candidate> RequantRun::candidates_of(Candidate base, const fs::path& runs) {
-  const std::string name = "g" + std::to_string(base.group_size);
-  base.directory = runs / ("dense-" + name);
-  const bool weighted =
-      *std::max_element(settings_.exponents.begin(), settings_.exponents.end()) > 0;
-  if (base.budget.outliers == 0 || weighted) quantize_base(base, {});
+  base.directory = runs / dense_name(base.group_size);
+  if (base.budget.outliers == 0 || settings_.weighs()) quantize_base(base, {});
   if (base.budget.outliers == 0) return {base};
   std::vector<double> importance(base.plan.size(), 1);
-  if (weighted) importance = importances(base, runs);
+  if (settings_.weighs()) importance = importances(base, runs);
   std::vector<int64_t> sizes;
   for (const auto& entry : base.plan)
     for (const LinearSite& site : session_.sites)
@@ -264,7 +245,7 @@ std::vector<RequantRun::Candidate> RequantRun::candidates_of(Candidate base, con
       listener_.warning("only " + std::to_string(found) + " of " +
                         std::to_string(base.budget.outliers) +
                         " outliers are left out: linears are at their limit");
-    one.directory = runs / ("apart-" + name + "-" + std::to_string(i));
+    one.directory = runs / apart_name(base.group_size, i);
     quantize_base(one, one.outliers);
     all.push_back(std::move(one));
   }

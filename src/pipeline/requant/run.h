@@ -13,6 +13,7 @@
 #include "prepared_model.h"
 #include "ptq/pipeline/quantize.h"
 #include "ptq/quantizers/quantizer.h"
+#include "run_plan.h"
 #include "selection.h"
 #include "settings.h"
 #include "weight_ranking.h"
@@ -28,8 +29,8 @@ class RequantRun {
   /// UnsupportedError for a base that cannot be used.
   RequantRun(const RequantSettings& settings, const QuantizeJob& job, ProgressListener& listener);
 
-  /// What it will do, before any work.  Throws UnsupportedError where only statistics that the run
-  /// collects itself would tell.
+  /// What it will do, before any work; without its time where the base reads statistics that the
+  /// run collects itself.
   QuantizePlan plan() const;
   QuantizeReport run();
 
@@ -51,6 +52,10 @@ class RequantRun {
     Json seconds = Json::array();  ///< of each step, in the run that made it
   };
 
+  /// A plan of each of bases_ by itself; of the first, where nothing is missing for it, `measured`.
+  std::vector<QuantizePlan> plan_bases(bool measured) const;
+  /// Throws ResourceError for more memory than the job may take.
+  RunPlan plan_whole(const std::vector<QuantizePlan>& bases) const;
   Json identity() const;
   std::vector<std::filesystem::path> inputs() const;
   /// Whether the run itself collects the statistics with gradients that the base reads.
@@ -87,6 +92,7 @@ class RequantRun {
   GradientStatistics gradients_;  ///< what the base reads
   std::filesystem::path stats_;   ///< the base's store, once there is one
   bool prepares_ = false;         ///< the base changes the blocks before it quantizes them
+  int64_t places_bytes_ = 0;      ///< memory that single weights take beside the base's runs
   std::vector<Candidate> bases_;  ///< a group size each, nothing quantized yet
 };
 

@@ -11,6 +11,7 @@
 #include "ptq/pipeline/inspect.h"
 #include "quantized_direction.h"
 #include "run.h"
+#include "run_parts.h"
 #include "sparse_output.h"
 
 namespace ptq::detail {
@@ -20,13 +21,6 @@ namespace fs = std::filesystem;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// With the losses at both ends, which the gradients between are to explain.
-std::vector<GradientProbe::Node> with_ends(std::vector<GradientProbe::Node> nodes) {
-  nodes.insert(nodes.begin(), {0, 0});
-  if (nodes.back().at != 1) nodes.push_back({1, 0});
-  return nodes;
 }
 
 }  // namespace
@@ -41,8 +35,8 @@ std::vector<double> RequantRun::importances(const Candidate& base, const fs::pat
   const ModelInstead prepared(session_.input.model, prepared_for(base));
   const std::string name = base.directory.filename().string();
   const auto way = std::make_shared<QuantizedDirection>(name, base.directory, WeightPlaces{});
-  const fs::path directory = runs / ("gradients-" + name);
-  probe("importance of linears", way, weight_ranking("pqi", settings_.nodes).nodes, directory);
+  const fs::path directory = runs / gradients_name(name);
+  probe("importance of linears", way, integral_nodes(settings_.nodes), directory);
   StatsStore store = StatsStore::open(directory);
   return mean_integrals(session_, base.plan, {*way, store});
 }
@@ -86,8 +80,8 @@ RequantRun::Significant RequantRun::find_significant(const Candidate& dense, con
   if (dense.budget.significant == 0) return found;
   const ModelInstead prepared(session_.input.model, prepared_for(dense));
   for (int64_t number = 0; number < settings_.steps; ++number) {
-    const fs::path record = runs / ("step-" + std::to_string(number) + ".json");
-    const fs::path places = runs / ("step-" + std::to_string(number) + ".safetensors");
+    const fs::path record = runs / (step_name(number) + ".json");
+    const fs::path places = runs / (step_name(number) + ".safetensors");
     if (fs::exists(record)) {
       const SafetensorsFile file(places);
       found.places.clear();
@@ -102,7 +96,7 @@ RequantRun::Significant RequantRun::find_significant(const Candidate& dense, con
     found.seconds.push_back(told.at("seconds"));
     told.erase("seconds");
     found.steps.push_back(std::move(told));
-    fs::remove_all(runs / ("gradients-step-" + std::to_string(number)));
+    fs::remove_all(runs / gradients_name(step_name(number)));
   }
   return found;
 }
@@ -119,15 +113,15 @@ Json RequantRun::step(const Candidate& dense, const fs::path& runs, int64_t numb
   Json record = Json::object();
   std::optional<StatsStore> gradients, statistics;
   if (!ranking_.nodes.empty()) {
-    const fs::path directory = runs / ("gradients-step-" + std::to_string(number));
+    const fs::path directory = runs / gradients_name(step_name(number));
     const ProbeOutcome outcome = probe(name, way, ranking_.nodes, directory);
     gradients = StatsStore::open(directory);
     record["nll_unquantized"] = outcome.mean_nll.front();
     record["nll_before"] = outcome.mean_nll.back();
   }
   if (!ranking_.statistics.empty()) {
-    const fs::path directory = runs / "statistics";
-    if (!fs::exists(directory / "manifest.json"))
+    const fs::path directory = runs / kStatistics;
+    if (!fs::exists(manifest_of(directory)))
       collect_statistics(session_, StatisticSet(ranking_.statistics), directory, listener_);
     statistics = StatsStore::open(directory);
   }

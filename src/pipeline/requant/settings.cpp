@@ -34,6 +34,10 @@ bool has_twice(std::vector<T> values) {
 
 }  // namespace
 
+bool RequantSettings::weighs() const {
+  return *std::max_element(exponents.begin(), exponents.end()) > 0;
+}
+
 RequantSettings RequantSettings::read(Options& options) {
   RequantSettings settings;
   settings.base =

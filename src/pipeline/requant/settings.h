@@ -28,6 +28,8 @@ struct RequantSettings {
   static RequantSettings read(Options& options);
   /// The base, with what `options`, by plug-in, has for it.
   std::unique_ptr<Quantizer> make_base(const Json& options) const;
+  /// Whether a linear's share of the outliers depends on how much it matters.
+  bool weighs() const;
   /// Whether more than one result is made, so that one must be chosen.
   bool chooses() const { return (outliers > 0 && exponents.size() > 1) || group_sizes.size() > 1; }
 };

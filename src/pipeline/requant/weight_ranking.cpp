@@ -78,12 +78,22 @@ std::vector<std::string> weight_ranking_names() {
   return names;
 }
 
+std::vector<GradientProbe::Node> integral_nodes(int64_t count) {
+  return estimator::quadrature("gauss", count);
+}
+
+std::vector<GradientProbe::Node> with_ends(std::vector<GradientProbe::Node> nodes) {
+  nodes.insert(nodes.begin(), {0, 0});
+  if (nodes.back().at != 1) nodes.push_back({1, 0});
+  return nodes;
+}
+
 WeightRanking weight_ranking(const std::string& name, int64_t nodes) {
   for (const Row& row : kRankings) {
     if (name != row.name) continue;
     WeightRanking ranking;
     ranking.name = name;
-    if (row.gradient == Row::kIntegral) ranking.nodes = estimator::quadrature("gauss", nodes);
+    if (row.gradient == Row::kIntegral) ranking.nodes = integral_nodes(nodes);
     if (row.gradient == Row::kEnd) ranking.nodes = {{1, 1}};
     if (row.fisher) ranking.statistics = {kFisher};
     ranking.score = row.score;

@@ -29,6 +29,12 @@ struct WeightRanking {
 /// The rankings' names.
 std::vector<std::string> weight_ranking_names();
 
+/// Nodes of an integral from W to Ŵ.
+std::vector<GradientProbe::Node> integral_nodes(int64_t count);
+
+/// With the losses at both ends, which the gradients between are to explain.
+std::vector<GradientProbe::Node> with_ends(std::vector<GradientProbe::Node> nodes);
+
 /// The ranking `name`; `nodes`: Gauss-Legendre nodes of those that integrate.  Throws
 /// std::logic_error for an unknown name.
 WeightRanking weight_ranking(const std::string& name, int64_t nodes);
