@@ -38,15 +38,22 @@ std::string digest_of(const WeightPlaces& places) {
 }
 
 void TopWeights::offer(const std::string& site, const at::Tensor& scores, int64_t most) {
-  const at::Tensor flat = scores.reshape({-1});
-  const int64_t wanted = std::min({most, count_, flat.size(0)});
+  const int64_t wanted = std::min(most, count_);
   if (wanted <= 0) return;
-  const auto [values, places] = flat.topk(wanted);
-  const int64_t positive = (values > 0).sum().item<int64_t>();
+  const at::Tensor flat = scores.reshape({-1});
+  // Sorting every linear would take longer than the gradients.
+  at::Tensor places = flat.gt(floor_).nonzero().view({-1});
+  at::Tensor values = flat.index_select(0, places);
+  if (places.size(0) > wanted) {
+    const at::Tensor highest = std::get<1>(values.topk(wanted));
+    values = values.index_select(0, highest);
+    places = places.index_select(0, highest);
+  }
+  if (places.size(0) == 0) return;
   sites_.push_back(site);
-  scores_.push_back(values.narrow(0, 0, positive).clone());
-  places_.push_back(places.narrow(0, 0, positive).clone());
-  held_ += positive;
+  scores_.push_back(values);
+  places_.push_back(places);
+  held_ += places.size(0);
   if (held_ > 2 * count_) keep_highest();
 }
 
@@ -68,13 +75,14 @@ void TopWeights::keep_highest() {
     places_[i] = place.masked_select(own);
   }
   held_ = kept.size(0);
+  if (held_ == count_) floor_ = score.min().item<float>();
 }
 
 int64_t TopWeights::bytes(int64_t count, int64_t largest) {
   // Score, place, and while they are sorted owner, score and order, and one of these once more; of
-  // those that were found last, and those that stay, what they are.  The search in a linear pairs
-  // every score with its place.
-  return count * (3 * (12 + 8 + 4 + 12 + 8) + 12 + 20) + largest * 16;
+  // those that were found last, and those that stay, what they are.  In a linear there are mask,
+  // place and score of all that may be taken, and the search pairs the last two.
+  return count * (3 * (12 + 8 + 4 + 12 + 8) + 12 + 20) + largest * (1 + 8 + 4 + 16);
 }
 
 WeightPlaces TopWeights::take() {

@@ -45,6 +45,7 @@ class TopWeights {
 
   int64_t count_;
   int64_t held_ = 0;
+  float floor_ = 0;  ///< scores up to this one come too late
   std::vector<std::string> sites_;
   std::vector<at::Tensor> scores_, places_;  // by site
 };
