@@ -3,21 +3,21 @@
 
     compare_stores.py FIRST SECOND LIMIT
 
-Prints, for every statistic, the largest distance of a sum relative to its size (both in the Frobenius norm); exit code 1 beyond
+Prints, for every statistic, the largest distance of a sum relative to its size (both in the Euclidean norm); exit code 1 beyond
 LIMIT or where the stores hold different sums.
 """
 
+import array
 import json
+import math
 import pathlib
 import struct
 import sys
 
-import numpy
-
-DTYPES = {"F32": numpy.float32, "F64": numpy.float64}
+TYPES = {"F32": "f", "F64": "d"}
 
 
-def sums(store: pathlib.Path) -> dict[str, numpy.ndarray]:
+def sums(store: pathlib.Path) -> dict[str, array.array]:
     found = {}
     for file in sorted(store.glob("block-*.safetensors")):
         data = file.read_bytes()
@@ -26,23 +26,27 @@ def sums(store: pathlib.Path) -> dict[str, numpy.ndarray]:
         header.pop("__metadata__", None)
         for name, entry in header.items():
             begin, end = (8 + length + offset for offset in entry["data_offsets"])
-            found[name] = numpy.frombuffer(data[begin:end], DTYPES[entry["dtype"]]).astype(numpy.float64)
+            found[name] = array.array(TYPES[entry["dtype"]], data[begin:end])
     return found
+
+
+def distance(one: array.array, other: array.array) -> float:
+    """Infinite where there is a value that is no number."""
+    relative = math.dist(one, other) / max(math.hypot(*one), 1e-300)
+    return math.inf if math.isnan(relative) else relative
 
 
 def main(first: str, second: str, limit: str) -> int:
     one, other = sums(pathlib.Path(first)), sums(pathlib.Path(second))
-    if not one or one.keys() != other.keys():
+    if not one or {name: len(sum) for name, sum in one.items()} != {name: len(sum) for name, sum in other.items()}:
         print(f"{first} holds {len(one)} sums, {second} {len(other)}, not the same ones")
         return 1
     worst: dict[str, float] = {}
     for name, values in one.items():
-        distance = numpy.linalg.norm(values - other[name]) / max(numpy.linalg.norm(values), 1e-300)
         statistic = ".".join(name.rsplit(".", 2)[1:])
-        # A distance that is no number is beyond every limit.
-        worst[statistic] = max(worst.get(statistic, 0), float("inf") if numpy.isnan(distance) else distance)
-    for statistic, distance in sorted(worst.items()):
-        print(f"{statistic}: {distance:.2e}")
+        worst[statistic] = max(worst.get(statistic, 0), distance(values, other[name]))
+    for statistic, found in sorted(worst.items()):
+        print(f"{statistic}: {found:.2e}")
     return 0 if max(worst.values()) <= float(limit) else 1
 
 

@@ -124,7 +124,7 @@ step 'full precision, --device cuda' agree "$small" '--device cpu' '--device cud
 step '4 bits, --device cuda' agree "$build/small-cuda" '--device cpu' '--device cuda'
 step '4 bits, --backend cuda' agree "$build/small-cuda" '--backend cpu' '--backend cuda'
 step '4 bits, --device cuda --backend cuda' agree "$build/small-cuda" '--backend cpu' '--device cuda --backend cuda'
-step 'quantized there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu"
+step 'quantized there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu" --max-kl 0.001
 # Sums of float32 products in another order, through as many layers as the model has: about 1e-6; a wrong term is beyond 1e-4.
 statistics=pooled-gradient,fisher-sequence,fisher-token,gradient-energy,sequence-energy,token-energy,weighted-gram,gram,mean-square
 collect() {
@@ -139,15 +139,18 @@ detach() { quantize "$1" --method requant --set requant.steps=1 --set requant.ra
 for device in cpu cuda; do
   step "requant, $device" detach "$device"
 done
-step 'requant there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu"
+# A few weights more or less, where scores are nearly equal.
+step 'requant there and here' evaluate "$build/small-cuda" --reference "$build/small-cpu" --max-kl 0.01
 # cuBLASLt's kernels (nvjet_…) hand over in ways that racecheck takes for races, and leaving them out of it by name ends in an
 # error of its own: what it says of other kernels counts.
 sanitize() {
-  local log=$build/sanitizer.log status=0 ours
+  local log=$build/sanitizer.log status=0 others
   timeout 300 compute-sanitizer --tool "$1" --error-exitcode 99 "$build/bin/cuda_gpu_test" --gtest_filter='*Bound*' 2>&1 | tee "$log" || status=$?
   if [[ $1 == racecheck && $status == 99 ]] && grep -q '  PASSED  ' "$log"; then
-    ours=$(grep ' access at ' "$log" | grep -v ' access at nvjet_' || true)
-    [[ -z $ours ]]
+    # An error that is no race, or a race in which another kernel has a part.
+    others=$(grep -E '^========= (Error|Warning|Internal|Program)| access at ' "$log" |
+      grep -vE 'Race reported between [A-Za-z]+ access at nvjet_|and [A-Za-z]+ access at nvjet_' || true)
+    [[ -z $others ]] && grep -q 'Race reported' "$log"
     return
   fi
   return "$status"

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -86,8 +87,11 @@ class Scripts(unittest.TestCase):
             return result, file.read()
 
     def test_gpu_check_tells_a_librarys_races_from_ours(self):
-        for kernel, verdict in (("nvjet_sm90", "ok, "), ("ptq::small_matmul", "FAILED (1), ")):
-            self.program("bin/compute-sanitizer", SANITIZER.replace("KERNEL", kernel))
+        races = SANITIZER.replace("KERNEL", "nvjet_sm90")
+        for program, verdict in ((races, "ok, "), (SANITIZER.replace("KERNEL", "ptq::small_matmul"), "FAILED (1), "),
+                                 (races.replace("Error: Race reported", "Error: Barrier error detected"), "FAILED (1), "),
+                                 (re.sub("(?m)^echo '=.*$", "", races), "FAILED (1), ")):
+            self.program("bin/compute-sanitizer", program)
             _, text = self.gpu_check("exit 3")
             self.assertIn("\n## compute-sanitizer memcheck\n\nok, ", text)
             self.assertIn("\n## compute-sanitizer racecheck\n\n" + verdict, text)
@@ -103,6 +107,25 @@ class Scripts(unittest.TestCase):
                           "bench gemm, graph"):
                 self.assertIn(f"\n## {title}\n", text)
             self.assertEqual({part: text.count(part) for part in found}, found, text)
+
+    def store(self, name, values, kind="F32"):
+        """A directory of statistics with one sum."""
+        data = struct.pack(f"<{len(values)}{'f' if kind == 'F32' else 'd'}", *values)
+        header = json.dumps({"a.gram.sum": {"dtype": kind, "shape": [len(values)], "data_offsets": [0, len(data)]},
+                             "__metadata__": {"parts": "1"}}).encode()
+        os.makedirs(self.path(name))
+        with open(self.path(f"{name}/block-00000.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header + data)
+
+    def test_stores_are_compared_by_every_sum(self):
+        self.store("one", [3, 4])
+        for name, values, status in (("same", [3, 4], 0), ("near", [3, 4.0001], 0), ("far", [3, 4.1], 1),
+                                     ("nan", [3, float("nan")], 1), ("longer", [3, 4, 0], 1)):
+            self.store(name, values)
+            self.assertEqual(self.run_script("compare_stores.py", "one", name, "1e-4").returncode, status, name)
+        result = self.run_script("compare_stores.py", "one", "far", "1e-4")
+        self.assertIn("gram.sum: 2.00e-02", result.stdout)  # 0.1 of 5
+        self.assertEqual(self.run_script("compare_stores.py", "one", "absent", "1e-4").returncode, 1)
 
     def test_bench_takes_the_callers_paths(self):
         self.program("bin/ptq_floor", FLOOR)
