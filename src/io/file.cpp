@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
+#include <set>
 #include <system_error>
+#include <utility>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "atomic_file.h"
@@ -47,16 +49,16 @@ std::filesystem::path without_trailing_separator(const std::filesystem::path& pa
 }
 
 int64_t bytes_in(const std::filesystem::path& directory) {
-  double bytes = 0;
+  int64_t bytes = 0;
+  std::set<std::pair<dev_t, ino_t>> counted;
   std::error_code error;  // what cannot be looked at counts nothing
   for (std::filesystem::recursive_directory_iterator entry(directory, error), end;
        !error && entry != end; entry.increment(error)) {
-    std::error_code gone;
-    if (!entry->is_regular_file(gone)) continue;
-    const uintmax_t size = entry->file_size(gone), names = entry->hard_link_count(gone);
-    if (!gone) bytes += static_cast<double>(size) / static_cast<double>(names);
+    struct stat status {};
+    if (::lstat(entry->path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    if (counted.emplace(status.st_dev, status.st_ino).second) bytes += status.st_size;
   }
-  return std::llround(bytes);
+  return bytes;
 }
 
 void require_disk_space(const std::filesystem::path& path, int64_t bytes) {

@@ -20,7 +20,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 /// would put the sibling inside.
 std::filesystem::path without_trailing_separator(const std::filesystem::path& path);
 
-/// Bytes of all files in `directory` and below it, what has several names there once; 0 if there is
+/// Bytes of all files in `directory` and below it, each once whatever names it has; 0 if there is
 /// none.
 int64_t bytes_in(const std::filesystem::path& directory);
 
