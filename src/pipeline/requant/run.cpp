@@ -129,9 +129,11 @@ QuantizeReport RequantRun::run() {
                            job_.resume);
   try {
     const fs::path runs = partial.work() / kRuns;
-    announce(plan, settings_.base, runs, listener_);
-    fs::create_directories(runs);
-    if (!fs::exists(runs / kResult)) build(runs);
+    if (!fs::exists(runs / kResult)) {
+      announce(plan, settings_.base, runs, listener_);
+      fs::create_directories(runs);
+      build(runs);
+    }
     move_files(runs / kResult, partial.work());
     partial.finish({kRuns});
   } catch (const std::exception& error) {

@@ -8,6 +8,7 @@
 #include "../collection.h"
 #include "../gradient_statistics.h"
 #include "../partial_directory.h"
+#include "../session.h"
 #include "../weight_places.h"
 #include "budget.h"
 #include "prepared_model.h"
@@ -52,6 +53,7 @@ class RequantRun {
     Json seconds = Json::array();  ///< of each step, in the run that made it
   };
 
+  Session session_of(const QuantizeJob& base) const;
   /// A plan of each of bases_ by itself; of the first, where nothing is missing for it, `measured`.
   std::vector<QuantizePlan> plan_bases(bool measured) const;
   /// Throws ResourceError for more memory than the job may take.

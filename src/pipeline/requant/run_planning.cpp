@@ -7,14 +7,22 @@
 
 namespace ptq::detail {
 
+Session RequantRun::session_of(const QuantizeJob& base) const {
+  try {
+    return Session(base, listener_, /*stats_to_come=*/true);
+  } catch (const ResourceError& error) {
+    // The limit that it names is what single weights leave.
+    throw ResourceError("a run of " + settings_.base + " beside " + human_bytes(places_bytes_) +
+                            " for single weights: " + error.what(),
+                        error.hint());
+  }
+}
+
 std::vector<QuantizePlan> RequantRun::plan_bases(bool measured) const {
   std::vector<QuantizePlan> plans;
   for (const Candidate& base : bases_) {
     const QuantizeJob job = base_job(base);
-    const auto step = "planning a run of " + settings_.base + " beside " +
-                      human_bytes(places_bytes_) + " for single weights";
-    Session session =
-        with_context(step, [&] { return Session(job, listener_, /*stats_to_come=*/true); });
+    Session session = session_of(job);
     plans.push_back(plan_of(session));
     if (measured && plans.size() == 1 && !collects())
       plans.back().estimated_seconds = measured_seconds(session);
