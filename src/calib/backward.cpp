@@ -27,7 +27,7 @@ void score(const at::Tensor& logits, const at::Tensor& targets, at::Tensor& nll)
     nll_gradient_rows(logits.data_ptr<float>(), logits.size(0), logits.size(1),
                       targets.data_ptr<int64_t>(), nll.data_ptr<double>());
   else
-    nll.copy_(nll_gradient_elsewhere(logits, targets));
+    nll.copy_(nll_gradient_on_device(logits, targets));
 }
 
 /// Gradient of final norm and LM head for some rows: `hidden` float32 [rows, hidden], `targets`

@@ -40,7 +40,7 @@ void nll_gradient_rows(float* logits, int64_t rows, int64_t vocab, const int64_t
   });
 }
 
-at::Tensor nll_gradient_elsewhere(const at::Tensor& logits, const at::Tensor& targets) {
+at::Tensor nll_gradient_on_device(const at::Tensor& logits, const at::Tensor& targets) {
   check_targets(targets.data_ptr<int64_t>(), targets.numel(), -1, logits.size(1));
   const at::Tensor ids = targets.to(logits.device()).unsqueeze(1);
   const at::Tensor scored = ids.ge(0), label = ids.clamp_min(0);

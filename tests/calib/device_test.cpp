@@ -50,14 +50,14 @@ TEST(CalibrationDevice, TheLossByLibTorchIsThatOfTheKernels) {
   at::Tensor gradient = logits.clone(), nll = at::empty({9}, at::kDouble);
   nll_gradient_rows(gradient.data_ptr<float>(), 9, 83, targets.data_ptr<int64_t>(),
                     nll.data_ptr<double>());
-  const at::Tensor other = logits.clone(), other_nll = nll_gradient_elsewhere(other, targets);
+  const at::Tensor other = logits.clone(), other_nll = nll_gradient_on_device(other, targets);
   // The kernels' exponentials are off by 2 float32 roundings, and their differences from the
   // largest logit, of at most 60, by one: 60 · 2⁻²⁴ of a share, which is at most 1.
   EXPECT_LE((gradient - other).abs().max().item<double>(), 4e-6);
   EXPECT_LE((nll - other_nll).abs().max().item<double>(), 4e-6);
   EXPECT_EQ(other[4].abs().max().item<float>(), 0);
   EXPECT_EQ(other_nll[4].item<double>(), 0);
-  EXPECT_THROW(nll_gradient_elsewhere(other, at::full_like(targets, 83)), std::logic_error);
+  EXPECT_THROW(nll_gradient_on_device(other, at::full_like(targets, 83)), std::logic_error);
 }
 
 }  // namespace

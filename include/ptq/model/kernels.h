@@ -25,7 +25,7 @@ void nll_gradient_rows(float* logits, int64_t rows, int64_t vocab, const int64_t
 /// The same by LibTorch's operations, for logits on another device: `logits` float32 [rows, vocab]
 /// become the gradients; `targets` int64 [rows], of the CPU.  Returns the NLL, float64 [rows], on
 /// the device of the logits.  Throws std::logic_error for a target outside -1 … vocab-1.
-at::Tensor nll_gradient_elsewhere(const at::Tensor& logits, const at::Tensor& targets);
+at::Tensor nll_gradient_on_device(const at::Tensor& logits, const at::Tensor& targets);
 
 /// Kullback-Leibler divergence KL(softmax(reference) ‖ softmax(logits)) in nats of every row: `kl`
 /// [rows]; `same_top1` [rows]: 1 where both have the same most likely token (the first of equals).
